@@ -1,0 +1,48 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# guest.sh DIR SECONDS: boots the prepared stock kernel under QEMU (with UML=1
+# the KUnit kernel, natively) with DIR/initramfs, shows what its job says, and
+# judges it by its console and its verdict.  Never runs longer than SECONDS.
+# Leaves console.log, output.log and verdict.log in DIR.
+
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+dir=$1 limit=$2
+mkdir -p "$dir"
+rm -f "$dir"/*.log
+: >"$dir/output.log"
+: >"$dir/verdict.log"
+
+if [ -n "${UML:-}" ]; then
+	kernel=$(uml_dir)
+	# shellcheck disable=SC2016 # expanded inside the root
+	machine=(sh -c 'exec /kernel/linux mem=768M ncpus=2 seccomp=on panic=-1 \
+		initrd=/guest/initramfs con=null con0=null,fd:1 con1=null,fd:3 \
+		con2=null,fd:4 loglevel=8 \
+		>/guest/console.log 2>&1 </dev/null 3>/guest/output.log \
+		4>/guest/verdict.log')
+else
+	kernel=$(readlink -f "$(kernel_dir)")
+	# /dev/kvm without these flags cannot run a kernel, although it opens.
+	accel=(-accel "tcg,thread=multi")
+	if [ -z "${NO_KVM:-}" ] && [ -w /dev/kvm ] &&
+		grep -qwE 'vmx|svm' /proc/cpuinfo; then
+		accel=(-accel kvm -cpu host)
+	fi
+	machine=(qemu-system-x86_64 -nodefaults -no-reboot -display none
+		"${accel[@]}" -smp 2 -m 1024 -kernel /kernel/vmlinuz
+		-initrd /guest/initramfs
+		-append "console=ttyS0 loglevel=8 panic=-1 oops=panic"
+		-serial file:/guest/console.log -serial file:/guest/output.log
+		-serial file:/guest/verdict.log)
+fi
+
+tail -n +1 -s 0.2 -f --pid=$$ "$dir/output.log" | tr -d '\r' &
+shower=$!
+status=0
+in_kernel "$kernel" --bind "$dir" /guest -- \
+	timeout -k 5 "$limit" "${machine[@]}" </dev/null >"$dir/machine.log" 2>&1 ||
+	status=$?
+sleep 0.5

@@ -1,0 +1,36 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# /init of every guest: mounts what tests expect, runs /job with its output on
+# the second line, writes the verdict on the third, and powers off.
+
+export PATH=/bin HOME=/ TERM=dumb
+mount -t devtmpfs none /dev 2>/dev/null
+mount -t proc none /proc
+mount -t sysfs none /sys
+mount -t tmpfs none /tmp
+mount -t debugfs none /sys/kernel/debug 2>/dev/null
+mount -t cgroup2 none /sys/fs/cgroup 2>/dev/null
+ip link set lo up 2>/dev/null
+
+lines=$(cat /lines)
+output=/dev/${lines% *}
+verdict=/dev/${lines#* }
+for tty in "$output" "$verdict"; do stty -F "$tty" raw -echo 2>/dev/null; done
+
+sh /job >"$output" 2>&1 </dev/null
+status=$?
+
+# Leaks that kmemleak knows of, where the kernel has it: it ignores what is
+# younger than five seconds, and wants to see a leak twice.
+leaks=/sys/kernel/debug/kmemleak
+if [ -w $leaks ] && [ -z "$(cat /proc/cmdline | grep kmemleak=off)" ]; then
+	sleep 6
+	echo scan >$leaks
+	sleep 1
+	echo scan >$leaks
+	cat $leaks >/dev/kmsg
+fi
+echo "status $status tainted $(cat /proc/sys/kernel/tainted)" >"$verdict"
+sync
+poweroff -f

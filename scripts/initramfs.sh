@@ -1,0 +1,35 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# initramfs.sh IMAGE LINES JOB [FILE=PATH...]: packs a guest: busybox, init.sh,
+# the shell script JOB as /job, and each FILE as PATH.  LINES names the ttys of
+# output and verdict.  The same input gives the same image, byte for byte.
+
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+image=$1 lines=$2 job=$3
+shift 3
+tree=$image.tree
+rm -rf "$tree"
+mkdir -p "$tree"/{bin,dev,proc,sys,tmp,etc}
+cp "$(root_dir)/usr/bin/busybox" "$tree/bin/busybox"
+for tool in $("$tree/bin/busybox" --list); do
+	ln -sf busybox "$tree/bin/$tool"
+done
+cp "$SCRIPTS/init.sh" "$tree/init"
+chmod 755 "$tree/init"
+cp "$job" "$tree/job"
+say "$lines" >"$tree/lines"
+say 'root:x:0:0::/:/bin/sh' 'nobody:x:65534:65534::/:/bin/sh' >"$tree/etc/passwd"
+for pair in "$@"; do
+	mkdir -p "$tree$(dirname "${pair#*=}")"
+	cp "${pair%%=*}" "$tree${pair#*=}"
+done
+find "$tree" -exec touch -h -d @0 {} +
+# shellcheck disable=SC2016 # expanded inside the root
+in_root --ro-bind "$tree" /tree --bind "$(dirname "$image")" /image -- \
+	sh -c 'cd /tree && find . | LC_ALL=C sort |
+		cpio --quiet --reproducible -R 0:0 -o -H newc >/image/"$1"' \
+	sh "$(basename "$image")"
+rm -rf "$tree"

@@ -1,0 +1,163 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Prepares a stock Debian kernel: its vmlinuz to boot, and an output folder
+# that can build Rust modules for it (Debian's headers packages cannot).
+# KERNEL is a series (7.3, 7.2), FLAVOUR is cloud, amd64 or rt.
+
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+case $FLAVOUR in
+cloud | rt) suffix=$FLAVOUR-amd64 ;;
+amd64) suffix=amd64 ;;
+*) die "FLAVOUR=$FLAVOUR is not known." "Choose cloud, amd64 or rt." ;;
+esac
+case ${KERNEL:-} in
+'') series=(7.3 7.2) ;;
+7.[0-9] | 7.[0-9][0-9]) series=("$KERNEL") ;;
+*) die "KERNEL=$KERNEL is not a kernel series." "Choose 7.3 or 7.2." ;;
+esac
+
+# apt COMMAND...: the root's own apt, with lists and settings of its own.
+apt_in_root() {
+	local ca=()
+	[ ! -e /etc/ssl/certs/ca-certificates.crt ] || ca=(--ro-bind
+		/etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt)
+	as_root || ca+=(--unshare-user --uid 0 --gid 0)
+	in_root --bind "$STAGE/apt" /var/lib/apt "${ca[@]}" \
+		--dir /run --ro-bind "$(readlink -f /etc/resolv.conf)" /etc/resolv.conf \
+		--ro-bind "$STAGE/apt/sources.list" /etc/apt/sources.list \
+		--setenv APT_CONFIG /var/lib/apt/apt.conf \
+		-- env -C /cache/stage/debs "$@"
+}
+
+apt_setup() {
+	mkdir -p "$STAGE/apt/lists/partial" "$STAGE/debs" "$STAGE/apt/cache"
+	local from
+	from=$(root_dir)/etc/apt/sources.list
+	grep ' trixie main' "$from" | sed 'p; s/ trixie main/ trixie-backports main/' \
+		>"$STAGE/apt/sources.list"
+	{
+		say 'Acquire::Languages "none";' 'APT::Sandbox::User "root";' \
+			'Dir::Cache "/var/lib/apt/cache";'
+		apt_options
+	} | tr ';' '\n' | sed '/^ *$/d; s/$/;/' >"$STAGE/apt/apt.conf"
+	apt_in_root apt-get -o APT::Update::Error-Mode=any update
+}
+
+# The newest kernel of a series for which the matching source is listed too.
+discover() {
+	local s release point
+	for s in "${series[@]}"; do
+		while read -r release; do
+			point=${release%%+*}
+			version=$(apt_in_root apt-cache madison "linux-source-$s" |
+				awk -v p="$point-" 'index($3, p) == 1 { print $3; exit }')
+			[ -z "$version" ] || {
+				say "$s $release $version"
+				return
+			}
+		done < <(apt_in_root apt-cache pkgnames "linux-headers-$s." |
+			sed -nE "s/^linux-headers-([0-9.]+\+deb13[0-9a-z.]*-$suffix)\$/\1/p" |
+			sort -Vr)
+	done
+	return 1
+}
+
+download() {
+	apt_in_root apt-get download "linux-binary-$release" \
+		"linux-headers-$release"
+	[ -d "$CACHE/$tree" ] ||
+		apt_in_root apt-get download "linux-source-$series=$version"
+}
+
+unpack() {
+	local deb
+	for deb in "$STAGE"/debs/linux-*.deb; do
+		in_root -- dpkg-deb -x "/cache/stage/debs/${deb##*/}" /cache/stage/unpacked
+		rm "$deb"
+	done
+	[ ! -d "$CACHE/$tree" ] || return 0
+	mkdir "$STAGE/source"
+	in_root -- tar -xf "/cache/stage/unpacked/usr/src/linux-source-$series.tar.xz" \
+		-C /cache/stage/source --strip-components=1
+	publish source "$CACHE/$tree"
+}
+
+prepare() {
+	local headers=$STAGE/unpacked/usr/src/linux-headers-$release
+	mkdir -p "$STAGE/kernel/build"
+	cp "$STAGE/unpacked/usr/lib/modules/$release/vmlinuz" "$STAGE/kernel/vmlinuz"
+	cp "$headers/.config" "$headers/Module.symvers" "$STAGE/kernel/build"
+	say "$release" >"$STAGE/kernel/release"
+	ln -s "../$tree" "$STAGE/kernel/source" # where it will be seen from
+	in_kernel "$STAGE/kernel" --bind "$STAGE/kernel" /kernel -- \
+		make -C /source O=/kernel/build \
+		KERNELRELEASE="$release" -j"$(nproc)" olddefconfig modules_prepare
+	check_config
+}
+
+# Debian's configuration must have survived; a dropped RUST would be silent.
+# Only what describes the tools themselves may differ, not the kernel.
+check_config() {
+	local headers=$STAGE/unpacked/usr/src/linux-headers-$release
+	local tools='CC_VERSION_TEXT|OPENSSL_SUPPORTS|MODULE_SIG_KEY_TYPE'
+	diff <(grep -vE "$tools" "$headers/.config") \
+		<(grep -vE "$tools" "$STAGE/kernel/build/.config") >&2 || {
+		say "Debian's configuration of $release did not survive olddefconfig." >&2
+		return 1
+	}
+}
+
+explain() {
+	tail -n 8 "$CACHE/kernel.log" >&2
+	case $(cat "$CACHE/kernel.log") in
+	*'No space left'*)
+		die "The disk is full; a prepared kernel needs 4 GiB in $CACHE." \
+			"Free some space, or set SYNCMAP_CACHE to another folder." ;;
+	*'Failed to fetch'* | *'Could not resolve'* | *'Could not connect'* | \
+		*'Temporary failure'*)
+		die "The kernel packages could not be fetched." \
+			"Check the network and try again; log: $CACHE/kernel.log" ;;
+	esac
+	die "$1" "The log is $CACHE/kernel.log"
+}
+
+# logged LINES SENTENCE COMMAND: one part of the work, explained if it fails.
+logged() {
+	local sentence=$2
+	watch "$CACHE/kernel.log" "$1" "$3"
+	[ "$STATUS" -eq 0 ] || explain "$sentence"
+}
+
+make_cache
+link=$(kernel_dir)
+if [ -d "$link" ] && [ -z "${UPDATE:-}" ]; then
+	say "      $(cat "$link/release") is ready"
+	exit 0
+fi
+begin_setup
+if ! [ -d "$link" ] || [ -n "${UPDATE:-}" ]; then
+	need_space 4096 "A prepared kernel"
+	logged 0 "The lists of kernel packages could not be read." apt_setup
+	read -r series release version < <(discover) || true
+	[ -n "${release:-}" ] ||
+		die "Debian lists no kernel of the series ${series[*]}, flavour $FLAVOUR." \
+			"Choose another KERNEL or FLAVOUR (make help)."
+	name=linux-${release//+/-}-r$KERNEL_RECIPE
+	tree=source-${version//[~+]/-}
+	if ! [ -d "$CACHE/$name" ]; then
+		say "      Linux $release: downloading"
+		logged 0 "The kernel packages could not be fetched." download
+		say "      Linux $release: unpacking the source"
+		logged 0 "The kernel packages could not be unpacked." unpack
+		say "      Linux $release: preparing it for building Rust modules"
+		logged 370 "Linux $release could not be prepared." prepare
+		publish kernel "$CACHE/$name"
+	fi
+	ln -s "$name" "$STAGE/link"
+	mv -T "$STAGE/link" "$link"
+	say "      $release is ready"
+fi
+end_setup

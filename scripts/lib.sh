@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# What every script here shares: where things are, how to speak, how to lock,
+# and how to run a command inside the toolchain root.  Sourced, never run.
+
+set -euo pipefail
+export LC_ALL=C
+umask 022
+
+SOURCE=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+SCRIPTS=$SOURCE/scripts
+# Without HOME (a bare cron job, a container) the password database knows it.
+: "${HOME:=$(getent passwd "$(id -u)" | cut -d: -f6)}"
+CACHE=${SYNCMAP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/syncmap}
+FLAVOUR=${FLAVOUR:-cloud}
+export HOME FLAVOUR
+
+say() { printf '%s\n' "$*"; }
+
+# die SENTENCE...: each argument is one line; say what is wrong and what to do.
+die() {
+	printf 'syncmap: %s\n' "$1" >&2
+	shift
+	[ $# -eq 0 ] || printf '         %s\n' "$@" >&2
+	exit 1
+}
+
+as_root() { [ "$(id -u)" -eq 0 ]; }
+
+# key_of TEXT...: a short name for a recipe; a changed recipe has another one.
+key_of() { printf '%s\0' "$@" | sha256sum | cut -c1-12; }
+
+make_cache() {
+	mkdir -p "$CACHE" 2>/dev/null && [ -w "$CACHE" ] ||
+		die "The cache folder $CACHE cannot be written." \
+			"Make it writable, or set SYNCMAP_CACHE to another folder."
+	CACHE=$(cd "$CACHE" && pwd -P)
+}
+
+# need_space MIB WHAT: refuse early rather than run full in the middle.
+need_space() {
+	local free
+	free=$(df -Pm "$CACHE" | awk 'NR == 2 { print $4 }')
+	[ "$free" -ge "$1" ] ||
+		die "$2 needs $1 MiB, but only $free MiB are free in $CACHE." \
+			"Free some space, or set SYNCMAP_CACHE to a folder on another disk."
+}
+
+# remove PATH...: also what an ordinary user's user namespace has left behind.
+remove() {
+	chmod -R u+rwX "$@" 2>/dev/null || true
+	rm -rf "$@" 2>/dev/null ||
+		unshare --map-root-user --map-auto rm -rf "$@" 2>/dev/null ||
+		die "Cannot remove $*." "Remove it by hand (as root) and try again."
+}
+
+# lock NAME: hold a lock until this process ends; say so when waiting for it.
+lock() {
+	local fd
+	make_cache
+	exec {fd}>>"$CACHE/$1.lock"
+	if ! flock -n "$fd"; then
+		say "Waiting for another run that is busy here (lock $1) ..."
+		flock "$fd"
+	fi
+}
+
+# begin_setup: take the set-up lock and a clean place to build something in.
+# Whatever lies there is what an interrupted set-up left.
+begin_setup() {
+	lock setup
+	STAGE=$CACHE/stage
+	[ ! -e "$STAGE" ] || remove "$STAGE"
+	mkdir "$STAGE"
+}
+
+# publish NAME PATH: the finished thing appears at once, under its final name.
+publish() {
+	[ ! -e "$2" ] || remove "$2"
+	mv -T "$STAGE/$1" "$2"
+}
+
+end_setup() { remove "$STAGE"; }
+
+# prune PREFIX KEEP: forget recipes that nobody has used for two weeks.
+prune() {
+	local old
+	find "$CACHE" -maxdepth 1 -name "$1-*" ! -path "$2" -mtime +14 |
+		while read -r old; do remove "$old"; done
+}
+
+# watch LOG LINES COMMAND...: run quietly into LOG, with a sign of life.  LINES
+# is about how many lines LOG will have, 0 when nobody can know.  Leaves the
+# exit status in STATUS; to be called plainly, or COMMAND would lose its set -e.
+watch() {
+	local log=$1 lines=$2 start=$SECONDS shown=$SECONDS every=15 pid
+	local text
+	shift 2
+	[ ! -t 1 ] || every=1
+	"$@" >"$log" 2>&1 </dev/null &
+	pid=$!
+	while kill -0 "$pid" 2>/dev/null; do
+		sleep 0.2
+		[ $((SECONDS - shown)) -ge "$every" ] || continue
+		shown=$SECONDS
+		text="$((SECONDS - start)) s"
+		if [ "$lines" -gt 0 ]; then
+			text+=", about $(awk -v n="$lines" 'END {
+				p = int(100 * NR / n); print (p > 99 ? 99 : p) }' "$log") %"
+		fi
+		text+=": $(tail -n 1 "$log" | tr -cd '[:print:]' | cut -c1-50)"
+		if [ -t 1 ]; then
+			printf '\r      %-70.70s' "$text"
+		else
+			printf '      %.70s\n' "$text"
+		fi
+	done
+	[ ! -t 1 ] || printf '\r%-76s\r' ''
+	STATUS=0
+	wait "$pid" || STATUS=$?
+}
+
+# step TITLE COMMAND...: one numbered step of STEPS, with the time it took.
+STEP=0
+TIMES=()
+step() {
+	local title=$1 start=$SECONDS
+	shift
+	STEP=$((STEP + 1))
+	say "[$STEP/${STEPS:-?}] $title"
+	"$@" || die "Step $STEP ($title) failed."
+	TIMES+=("$(printf '%5d s  %s' $((SECONDS - start)) "$title")")
+}
+
+show_times() {
+	say "Time taken:"
+	printf '  %s\n' "${TIMES[@]}" "$(printf '%5d s  in all' "$SECONDS")"
+}
+
+# The packages of the toolchain root: compilers of the Debian kernel's own
+# versions, QEMU, the checkers, and the demo's input (netbase, wamerican).
+ROOT_PACKAGES="apt gcc libc6-dev make bc bison flex libelf-dev libssl-dev
+	libdw-dev zlib1g-dev cpio kmod xz-utils rustc rust-src rustfmt rust-clippy
+	bindgen clang-19 lld-19 llvm-19 pahole python3 perl busybox-static
+	qemu-system-x86 shellcheck netbase wamerican"
+ROOT_RECIPE=1
+root_dir() { say "$CACHE/root-$(key_of "$ROOT_RECIPE" "$ROOT_PACKAGES")"; }
+
+# in_root [BWRAP OPTION...] -- COMMAND...: run COMMAND inside the toolchain
+# root, which is read-only there.  The source is /syncmap, the cache is /cache:
+# fixed names, so that no path of this machine gets into what is built.
+in_root() {
+	local root extra=()
+	root=$(root_dir)
+	while [ "$1" != -- ]; do
+		extra+=("$1")
+		shift
+	done
+	shift
+	env -i PATH=/usr/sbin:/usr/bin LC_ALL=C HOME=/tmp TERM="${TERM:-dumb}" \
+		bwrap --die-with-parent --dev /dev --dev-bind-try /dev/kvm /dev/kvm \
+		--proc /proc --tmpfs /tmp \
+		--ro-bind "$root/usr" /usr --ro-bind "$root/etc" /etc \
+		--ro-bind "$root/var" /var --symlink usr/bin /bin \
+		--symlink usr/sbin /sbin --symlink usr/lib /lib \
+		--symlink usr/lib64 /lib64 --ro-bind "$SOURCE" /syncmap \
+		--bind "$CACHE" /cache --chdir /syncmap "${extra[@]}" \
+		-- "$@"
+}
+
+# in_kernel DIR [BWRAP OPTION...] -- COMMAND...: in_root, with a prepared
+# kernel's folder as /kernel and its source, which DIR/source names, as /source.
+in_kernel() {
+	local dir=$1 tree
+	shift
+	tree=$CACHE/$(basename "$(readlink "$dir/source")")
+	in_root --ro-bind "$dir" /kernel --ro-bind "$tree" /source "$@"
+}
+
+# apt_options: this machine's proxies and clock settings, for another apt.
+apt_options() {
+	command -v apt-config >/dev/null || return 0
+	apt-config dump | grep -E \
+		'^Acquire::(https?::.*Proxy|Check-(Valid-Until|Date)|Retries)' || true
+}
+
+# The kernel's recipe; raised when kernel.sh would prepare it differently.
+KERNEL_RECIPE=1
+kernel_dir() { say "$CACHE/kernel-${KERNEL:-newest}-$FLAVOUR-r$KERNEL_RECIPE"; }
+
+# The KUnit kernel, of the same source; keyed by its configuration and recipe.
+UML_RECIPE=1
+uml_dir() {
+	say "$CACHE/uml-$(key_of "$UML_RECIPE" "$(readlink "$(kernel_dir)/source")" \
+		"$(cat "$SCRIPTS/uml.config" "$SCRIPTS/uml.sh")")"
+}
+
+# Where this checkout's products go; nothing is ever written to the source.
+work_dir() { say "$CACHE/work-$(key_of "$SOURCE")"; }
+
+# lock_work: one verb at a time per checkout.
+lock_work() {
+	lock "work-$(key_of "$SOURCE")"
+	WORK=$(work_dir)
+	mkdir -p "$WORK"
+	export WORK
+}

@@ -1,0 +1,28 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# module.sh [MAKE ARGUMENT...]: builds the modules for the prepared kernel
+# (KERNEL, FLAVOUR; or the KUnit kernel with UML=1) and prints their folder.
+
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+work=$(work_dir)
+dir=$(kernel_dir)
+args=(KERNELRELEASE="$(cat "$dir/release")")
+if [ -n "${UML:-}" ]; then
+	dir=$(uml_dir)
+	# UML's module loader does not know the relocations rustc prefers.
+	args=(ARCH=um LLVM=-19
+		KRUSTFLAGS='-Zplt=yes -Zdirect-access-external-data=yes')
+fi
+dir=$(readlink -f "$dir")
+out=$work/${dir##*/}${VARIANT:+-$VARIANT}
+mkdir -p "$out"
+# What make says names the source as the person knows it.
+in_kernel "$dir" --bind "$out" /out -- \
+	make -s -C /kernel/build M=/syncmap MO=/out "${args[@]}" -j"$(nproc)" \
+	"$@" modules 2>&1 |
+	sed '/^Skipping BTF generation/d; s#/syncmap/##g' >&2 ||
+	die "The modules do not compile; the reasons are above."
+say "$out"

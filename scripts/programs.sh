@@ -1,0 +1,30 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Builds the userspace programs (samples/*.c, tests/kselftest/*.c), each from
+# one file, statically, against the uapi header alone; prints their folder.
+
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+out=$(work_dir)/programs
+mkdir -p "$out"
+cd "$SOURCE"
+flags=(-static -O2 -g -std=gnu11 -Wall -Wextra -Werror -pthread -Iinclude/uapi)
+recipe=$(key_of "${flags[*]}" "$(root_dir)")
+for source in samples/*.c tests/kselftest/*.c; do
+	[ -e "$source" ] || continue
+	program=$(basename "$source" .c)
+	# Up to date: newer than itself, every header, and made the same way.
+	if [ "$(cat "$out/$program.recipe" 2>/dev/null)" = "$recipe" ] &&
+		[ -z "$(find "$source" include samples tests/kselftest \
+			\( -path "$source" -o -name '*.h' \) -newer "$out/$program")" ]; then
+		continue
+	fi
+	rm -f "$out/$program.recipe"
+	in_root --bind "$out" /out -- \
+		gcc "${flags[@]}" -o "/out/$program" "$source" >&2 ||
+		die "$source does not compile; the reasons are above."
+	say "$recipe" >"$out/$program.recipe"
+done
+say "$out"

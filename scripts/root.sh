@@ -1,0 +1,102 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Makes the toolchain root: a small Debian 13 with the compilers the Debian
+# kernels were built with.  Needs no root where user namespaces are allowed.
+
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+# The mirror this machine uses for Debian itself; empty means "the default".
+debian_mirror() {
+	command -v apt-get >/dev/null || return 0
+	# shellcheck disable=SC2016 # apt's own variables
+	apt-get indextargets --format \
+		'$(ORIGIN)|$(LABEL)|$(COMPONENT)|$(RELEASE)|$(REPO_URI)' \
+		'Created-By: Packages' 2>/dev/null | awk -F'|' '
+		$3 == "main" && $4 !~ /security|pgdg/ &&
+		(($1 == "Debian" && $2 == "Debian") ||
+		 ($1 == "" && $5 ~ /\/debian\/?$/)) {
+			if ($5 ~ /^(https?:|mirror\+file:)/) { print $5; exit }
+		}' | sed 's#/$##' | while read -r uri; do
+		# Cloud images keep the address in a file of its own.
+		case $uri in
+		mirror+file:*) awk 'NF && !/^#/ { print $1; exit }' "${uri#mirror+file:}" ;;
+		*) say "$uri" ;;
+		esac
+	done
+}
+
+make_root() {
+	local -a run=(unshare --mount --pid --fork --kill-child --mount-proc)
+	as_root || run+=(--map-root-user --map-auto)
+	local key=/usr/share/keyrings/debian-archive-keyring.gpg source=()
+	[ -z "$mirror" ] ||
+		source=("deb [signed-by=$key] $mirror trixie main")
+	{ apt_options; say 'Acquire::Languages "none";'; } >"$STAGE/apt.conf"
+	# The rest of the host's certificates is bound over this file when needed.
+	"${run[@]}" mmdebstrap --mode=root --variant=apt \
+		--include="$(echo $ROOT_PACKAGES | tr ' ' ,)" \
+		--aptopt="$STAGE/apt.conf" \
+		--dpkgopt='path-exclude=/usr/share/man/*' \
+		--dpkgopt='path-exclude=/usr/share/doc/*' \
+		--dpkgopt='path-exclude=/usr/share/locale/*' \
+		--dpkgopt='path-exclude=/usr/share/info/*' \
+		--skip=output/dev \
+		--customize-hook='mkdir -p "$1/etc/ssl/certs"' \
+		--customize-hook='touch "$1/etc/ssl/certs/ca-certificates.crt"' \
+		trixie "$STAGE/root" "${source[@]}"
+}
+
+explain() {
+	local log=$1
+	grep -E '^(E|W|Err|unshare|newuidmap|mmdebstrap)[: ]' "$log" | tail -n 5 >&2 ||
+		tail -n 5 "$log" >&2
+	case $(cat "$log") in
+	*'No space left'*)
+		die "The disk is full; the toolchain root needs 4 GiB in $CACHE." \
+			"Free some space, or set SYNCMAP_CACHE to another folder." ;;
+	*NO_PUBKEY* | *'is not signed'*)
+		die "This machine does not know the signing keys of Debian 13." \
+			"Upgrade the package debian-archive-keyring and try again." ;;
+	*'Failed to fetch'* | *'Could not resolve'* | *'Could not connect'* | \
+		*'Temporary failure'* | *'does not have a Release file'*)
+		die "Debian 13 (trixie and trixie-backports) could not be fetched from" \
+			"${mirror:-the default mirror}." \
+			"Check the network, or set SYNCMAP_MIRROR to another Debian mirror." ;;
+	*'Operation not permitted'* | *unshare:* | *newuidmap:*)
+		die "The toolchain root could not be made without more rights: this" \
+			"machine or container does not permit user namespaces here. Run as" \
+			"root, or allow them (and give this user ranges in /etc/subuid and" \
+			"/etc/subgid)." ;;
+	esac
+	die "mmdebstrap could not make the toolchain root; the log is" "$log"
+}
+
+make_cache
+root=$(root_dir)
+if [ -d "$root" ]; then
+	touch "$root"
+	exit 0
+fi
+begin_setup
+if ! [ -d "$root" ]; then
+	if ! as_root; then
+		unshare --map-root-user --map-auto true 2>/dev/null ||
+			die "This user may not create user namespaces with their own user ids," \
+				"which the toolchain root needs. Run as root once, or allow them:" \
+				"user namespaces must be enabled (sysctl user.max_user_namespaces)" \
+				"and $(id -un) needs ranges in /etc/subuid and /etc/subgid" \
+				"(sudo usermod --add-subuids 100000-165535 \\" \
+				"   --add-subgids 100000-165535 $(id -un))."
+	fi
+	need_space 4096 "The toolchain root"
+	mirror=${SYNCMAP_MIRROR:-$(debian_mirror)}
+	say "      Debian 13 from ${mirror:-the default mirror}"
+	say "      (2 GiB on disk; takes one to three minutes)"
+	watch "$CACHE/root.log" 0 make_root
+	[ "$STATUS" -eq 0 ] || explain "$CACHE/root.log"
+	publish root "$root"
+	prune root "$root"
+fi
+end_setup

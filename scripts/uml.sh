@@ -1,0 +1,67 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Builds the kernel of the KUnit tests: User Mode Linux, two CPUs, debugging
+# on, from the source that kernel.sh has unpacked.  Only make test needs it.
+
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+kmake() {
+	in_kernel "$STAGE/uml" --bind "$STAGE/uml" /kernel -- make -C /source O=/kernel/build ARCH=um LLVM=-19 \
+		KRUSTFLAGS= -j"$(nproc)" "$@"
+}
+
+configure() {
+	mkdir -p "$STAGE/uml/build"
+	ln -s "../$tree" "$STAGE/uml/source" # where it will be seen from
+	kmake tinyconfig
+	cat "$SCRIPTS/uml.config" >>"$STAGE/uml/build/.config"
+	kmake olddefconfig
+	# olddefconfig drops what it cannot have without a word.
+	if grep CONFIG_ "$SCRIPTS/uml.config" |
+		grep -vxF -f "$STAGE/uml/build/.config"; then
+		say "This kernel's configuration did not take the lines above."
+		return 1
+	fi
+}
+
+compile() {
+	kmake linux modules
+	cp "$STAGE/uml/build/linux" "$STAGE/uml/linux"
+	rm -f "$STAGE/uml/build/linux" "$STAGE/uml/build/vmlinux" \
+		"$STAGE/uml/build/vmlinux.o" "$STAGE/uml/build/vmlinux.a"
+}
+
+logged() {
+	local sentence=$2
+	watch "$CACHE/uml.log" "$1" "$3"
+	[ "$STATUS" -ne 0 ] || return 0
+	tail -n 8 "$CACHE/uml.log" >&2
+	case $(tail -n 50 "$CACHE/uml.log") in
+	*'No space left'*)
+		die "The disk is full; the KUnit kernel needs 3 GiB in $CACHE." \
+			"Free some space, or set SYNCMAP_CACHE to another folder." ;;
+	esac
+	die "$sentence" "The log is $CACHE/uml.log"
+}
+
+make_cache
+tree=$(basename "$(readlink "$(kernel_dir)/source")")
+uml=$(uml_dir)
+if [ -d "$uml" ]; then
+	touch "$uml"
+	say "      User Mode Linux is ready"
+	exit 0
+fi
+begin_setup
+if ! [ -d "$uml" ]; then
+	need_space 3072 "The KUnit kernel"
+	say "      User Mode Linux (${tree#source-}) for KUnit: configuring"
+	logged 0 "The KUnit kernel could not be configured." configure
+	say "      User Mode Linux: building (three to six minutes)"
+	logged 1150 "The KUnit kernel could not be built." compile
+	publish uml "$uml"
+	prune uml "$uml"
+fi
+end_setup
