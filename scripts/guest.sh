@@ -15,7 +15,9 @@ rm -f "$dir"/*.log
 : >"$dir/output.log"
 : >"$dir/verdict.log"
 
+taint=0
 if [ -n "${UML:-}" ]; then
+	taint=$((1 << 18)) # a test was run, says KUnit
 	kernel=$(uml_dir)
 	# shellcheck disable=SC2016 # expanded inside the root
 	machine=(sh -c 'exec /kernel/linux mem=768M ncpus=2 seccomp=on panic=-1 \
@@ -39,10 +41,22 @@ else
 		-serial file:/guest/verdict.log)
 fi
 
-tail -n +1 -s 0.2 -f --pid=$$ "$dir/output.log" | tr -d '\r' &
-shower=$!
-status=0
 in_kernel "$kernel" --bind "$dir" /guest -- \
-	timeout -k 5 "$limit" "${machine[@]}" </dev/null >"$dir/machine.log" 2>&1 ||
-	status=$?
-sleep 0.5
+	timeout -k 5 "$limit" "${machine[@]}" </dev/null >"$dir/machine.log" 2>&1 &
+pid=$!
+tail -n +1 -s 0.2 -f --pid=$pid "$dir/output.log"
+status=0
+wait $pid || status=$?
+if [ "$status" -eq 124 ] || [ "$status" -eq 137 ]; then
+	say "The guest did not end within $limit seconds and was stopped."
+elif [ "$status" -ne 0 ]; then
+	tail -n 5 "$dir/machine.log"
+	say "The machine of the guest ended with status $status."
+fi
+"$SCRIPTS/verdict.sh" "$dir/console.log" "$dir/verdict.log" "$taint" || {
+	say "The end of the console (all of it: $dir/console.log):"
+	tail -n 12 "$dir/console.log" | tr -cd '[:print:]\n' | cut -c1-120 |
+		sed 's/^/    /'
+	exit 1
+}
+[ "$status" -eq 0 ]

@@ -11,4 +11,4 @@
 dir=$(kernel_dir)
 [ -z "${UML:-}" ] || dir=$(uml_dir)
 [ -d "$dir" ] || die "There is no prepared kernel yet." "Run make run once."
-in_kernel "$(readlink -f "$dir")" -- "$@"
+in_kernel "$(readlink -f "$dir")" --bind "$SOURCE" /syncmap -- "$@"

@@ -14,7 +14,7 @@ tree=$image.tree
 rm -rf "$tree"
 mkdir -p "$tree"/{bin,dev,proc,sys,tmp,etc}
 cp "$(root_dir)/usr/bin/busybox" "$tree/bin/busybox"
-for tool in $("$tree/bin/busybox" --list); do
+for tool in $("$tree/bin/busybox" --list | grep -vx busybox); do
 	ln -sf busybox "$tree/bin/$tool"
 done
 cp "$SCRIPTS/init.sh" "$tree/init"

@@ -14,8 +14,8 @@ amd64) suffix=amd64 ;;
 *) die "FLAVOUR=$FLAVOUR is not known." "Choose cloud, amd64 or rt." ;;
 esac
 case ${KERNEL:-} in
-'') series=(7.3 7.2) ;;
-7.[0-9] | 7.[0-9][0-9]) series=("$KERNEL") ;;
+'') wanted=(7.3 7.2) ;;
+7.[0-9] | 7.[0-9][0-9]) wanted=("$KERNEL") ;;
 *) die "KERNEL=$KERNEL is not a kernel series." "Choose 7.3 or 7.2." ;;
 esac
 
@@ -49,7 +49,7 @@ apt_setup() {
 # The newest kernel of a series for which the matching source is listed too.
 discover() {
 	local s release point
-	for s in "${series[@]}"; do
+	for s in "${wanted[@]}"; do
 		while read -r release; do
 			point=${release%%+*}
 			version=$(apt_in_root apt-cache madison "linux-source-$s" |
@@ -143,7 +143,7 @@ if ! [ -d "$link" ] || [ -n "${UPDATE:-}" ]; then
 	logged 0 "The lists of kernel packages could not be read." apt_setup
 	read -r series release version < <(discover) || true
 	[ -n "${release:-}" ] ||
-		die "Debian lists no kernel of the series ${series[*]}, flavour $FLAVOUR." \
+		die "Debian lists no kernel of the series ${wanted[*]}, flavour $FLAVOUR." \
 			"Choose another KERNEL or FLAVOUR (make help)."
 	name=linux-${release//+/-}-r$KERNEL_RECIPE
 	tree=source-${version//[~+]/-}
@@ -153,7 +153,7 @@ if ! [ -d "$link" ] || [ -n "${UPDATE:-}" ]; then
 		say "      Linux $release: unpacking the source"
 		logged 0 "The kernel packages could not be unpacked." unpack
 		say "      Linux $release: preparing it for building Rust modules"
-		logged 370 "Linux $release could not be prepared." prepare
+		logged 213 "Linux $release could not be prepared." prepare
 		publish kernel "$CACHE/$name"
 	fi
 	ln -s "$name" "$STAGE/link"

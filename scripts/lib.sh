@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
+# shellcheck disable=SC2034 # others use what is set here
 #
 # What every script here shares: where things are, how to speak, how to lock,
 # and how to run a command inside the toolchain root.  Sourced, never run.
@@ -32,7 +33,7 @@ as_root() { [ "$(id -u)" -eq 0 ]; }
 key_of() { printf '%s\0' "$@" | sha256sum | cut -c1-12; }
 
 make_cache() {
-	mkdir -p "$CACHE" 2>/dev/null && [ -w "$CACHE" ] ||
+	{ mkdir -p "$CACHE" 2>/dev/null && [ -w "$CACHE" ]; } ||
 		die "The cache folder $CACHE cannot be written." \
 			"Make it writable, or set SYNCMAP_CACHE to another folder."
 	CACHE=$(cd "$CACHE" && pwd -P)
@@ -91,7 +92,7 @@ prune() {
 }
 
 # watch LOG LINES COMMAND...: run quietly into LOG, with a sign of life.  LINES
-# is about how many lines LOG will have, 0 when nobody can know.  Leaves the
+# is about how many lines of make's kind LOG will have, 0 when nobody knows.  Leaves the
 # exit status in STATUS; to be called plainly, or COMMAND would lose its set -e.
 watch() {
 	local log=$1 lines=$2 start=$SECONDS shown=$SECONDS every=15 pid
@@ -106,8 +107,8 @@ watch() {
 		shown=$SECONDS
 		text="$((SECONDS - start)) s"
 		if [ "$lines" -gt 0 ]; then
-			text+=", about $(awk -v n="$lines" 'END {
-				p = int(100 * NR / n); print (p > 99 ? 99 : p) }' "$log") %"
+			text+=", about $(awk -v n="$lines" '/^  [A-Z]/ { done++ } END {
+				p = int(100 * done / n); print (p > 99 ? 99 : p) }' "$log") %"
 		fi
 		text+=": $(tail -n 1 "$log" | tr -cd '[:print:]' | cut -c1-50)"
 		if [ -t 1 ]; then
@@ -193,7 +194,7 @@ kernel_dir() { say "$CACHE/kernel-${KERNEL:-newest}-$FLAVOUR-r$KERNEL_RECIPE"; }
 UML_RECIPE=1
 uml_dir() {
 	say "$CACHE/uml-$(key_of "$UML_RECIPE" "$(readlink "$(kernel_dir)/source")" \
-		"$(cat "$SCRIPTS/uml.config" "$SCRIPTS/uml.sh")")"
+		"$(cat "$SCRIPTS/uml.config")")"
 }
 
 # Where this checkout's products go; nothing is ever written to the source.

@@ -13,7 +13,7 @@ args=(KERNELRELEASE="$(cat "$dir/release")")
 if [ -n "${UML:-}" ]; then
 	dir=$(uml_dir)
 	# UML's module loader does not know the relocations rustc prefers.
-	args=(ARCH=um LLVM=-19
+	args=(ARCH=um LLVM=-19 SYNCMAP_KUNIT=1
 		KRUSTFLAGS='-Zplt=yes -Zdirect-access-external-data=yes')
 fi
 dir=$(readlink -f "$dir")

@@ -34,9 +34,10 @@ make_root() {
 	[ -z "$mirror" ] ||
 		source=("deb [signed-by=$key] $mirror trixie main")
 	{ apt_options; say 'Acquire::Languages "none";'; } >"$STAGE/apt.conf"
-	# The rest of the host's certificates is bound over this file when needed.
+	# The host's certificates are bound over the empty file when needed.
+	# shellcheck disable=SC2016 # the hooks' own $1
 	"${run[@]}" mmdebstrap --mode=root --variant=apt \
-		--include="$(echo $ROOT_PACKAGES | tr ' ' ,)" \
+		--include="$(tr -s ' \n\t' , <<<"$ROOT_PACKAGES")" \
 		--aptopt="$STAGE/apt.conf" \
 		--dpkgopt='path-exclude=/usr/share/man/*' \
 		--dpkgopt='path-exclude=/usr/share/doc/*' \

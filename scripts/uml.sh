@@ -8,8 +8,8 @@
 . "$(dirname "$0")/lib.sh"
 
 kmake() {
-	in_kernel "$STAGE/uml" --bind "$STAGE/uml" /kernel -- make -C /source O=/kernel/build ARCH=um LLVM=-19 \
-		KRUSTFLAGS= -j"$(nproc)" "$@"
+	in_kernel "$STAGE/uml" --bind "$STAGE/uml" /kernel -- \
+		make -C /source O=/kernel/build ARCH=um LLVM=-19 -j"$(nproc)" "$@"
 }
 
 configure() {
@@ -60,7 +60,7 @@ if ! [ -d "$uml" ]; then
 	say "      User Mode Linux (${tree#source-}) for KUnit: configuring"
 	logged 0 "The KUnit kernel could not be configured." configure
 	say "      User Mode Linux: building (three to six minutes)"
-	logged 1150 "The KUnit kernel could not be built." compile
+	logged 1110 "The KUnit kernel could not be built." compile
 	publish uml "$uml"
 	prune uml "$uml"
 fi

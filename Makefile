@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# Only delegates: Kbuild lists the objects, scripts/ does the work.
+
+KDIR ?= /lib/modules/$(shell uname -r)/build
+export KDIR KERNEL FLAVOUR TIMEOUT SYNCMAP_CACHE SYNCMAP_MIRROR
+
+modules install clean:
+	@scripts/kdir.sh $@
+
+run test check help:
+	@scripts/$@.sh
+
+update-kernel:
+	@UPDATE=1 scripts/kernel.sh
+
+clean-cache:
+	@scripts/clean-cache.sh
+
+.DEFAULT_GOAL := modules
+.PHONY: modules install clean run test check help update-kernel clean-cache

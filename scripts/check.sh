@@ -1,0 +1,80 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# make check: formatting, lints, documentation, scripts and C style.  Every
+# check runs, then a summary tells which have failed.
+
+# shellcheck disable=SC2317 # the checks are called by name
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+"$SCRIPTS/host.sh"
+"$SCRIPTS/root.sh"
+"$SCRIPTS/kernel.sh"
+lock_work
+cd "$SOURCE"
+kernel=$(readlink -f "$(kernel_dir)")
+files() { find src samples tests include "$@" 2>/dev/null | sort; }
+rust=$(files -name '*.rs')
+c=$(files -name '*.[ch]')
+shell=$(grep -rlE '^#!/bin/(ba)?sh|shellcheck shell=' scripts tests .ci | sort)
+
+summary=()
+failed=0
+check() {
+	local title=$1
+	shift
+	if "$@" >"$WORK/check.log" 2>&1; then
+		summary+=("ok      $title")
+	else
+		cat "$WORK/check.log"
+		summary+=("FAILED  $title")
+		failed=1
+	fi
+	say "${summary[-1]}"
+}
+
+# The lists of files below are meant to be split into words.
+# shellcheck disable=SC2086
+formatting() {
+	in_kernel "$kernel" -- rustfmt --check --color never --edition 2021 \
+		--config-path /source/.rustfmt.toml $rust
+}
+
+# The lints are those of the kernel's own makefiles; every warning is an error.
+lints() { VARIANT=clippy "$SCRIPTS/module.sh" CLIPPY=1 SYNCMAP_STRICT=1; }
+warnings() { VARIANT=strict "$SCRIPTS/module.sh" SYNCMAP_STRICT=1; }
+
+# Kbuild's own flags for the library crate, with rustdoc in rustc's place.
+documentation() {
+	local out=$WORK/${kernel##*/}-strict flags
+	flags=$(sed -n 's/^savedcmd_src\/lib\.o := .* rustc //p' "$out/src/.lib.o.cmd" |
+		sed -E 's/;.*//; s/--emit=[^ ]*//g; s/--out-dir [^ ]*//')
+	[ -n "$flags" ] || {
+		say "The library crate was not compiled, so it cannot be documented."
+		return 1
+	}
+	in_kernel "$kernel" --bind "$out" /out -- sh -c "cd /out &&
+		RUSTC_BOOTSTRAP=1 rustdoc --out-dir /out/doc -Dwarnings $flags"
+}
+
+# shellcheck disable=SC2086
+scripts() { in_root -- shellcheck -x $shell; }
+
+# shellcheck disable=SC2086
+c_style() {
+	in_kernel "$kernel" -- perl /source/scripts/checkpatch.pl --no-tree --strict \
+		--terse --no-summary -f $c
+}
+
+check "rustfmt" formatting
+check "rustc, warnings denied" warnings
+check "clippy" lints
+check "rustdoc of the library crate" documentation
+check "userspace programs" "$SCRIPTS/programs.sh"
+check "shellcheck" scripts
+check "checkpatch" c_style
+
+say "" "make check:"
+printf '  %s\n' "${summary[@]}"
+exit "$failed"

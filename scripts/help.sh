@@ -1,0 +1,28 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# make help
+
+cat <<'END'
+make run            from a fresh machine to the demo: set up, build, boot a
+                    stock Debian kernel under QEMU, load syncmap, run the demo
+make test           KUnit on User Mode Linux, device tests under QEMU; ends
+                    with "N passed, N failed"
+make check          formatting, lints, documentation, scripts, C style
+make                build the modules for your own kernel, KDIR
+make install        install them there (as root)
+make clean          remove what make has built in this folder
+make update-kernel  look for a newer point version of the kernel of make run
+make clean-cache    remove everything that make run and make test have cached
+make help           this text
+
+Variables (make VARIABLE=value ...):
+KDIR            build folder of a Rust-enabled kernel
+                (default: that of the running kernel)
+KERNEL          7.3 or 7.2, the series to run on (default: 7.3, else 7.2)
+FLAVOUR         cloud, amd64 or rt (default: cloud)
+TIMEOUT         seconds a guest may take
+NO_KVM          set it to emulate although KVM seems usable
+SYNCMAP_CACHE   the cache (default: ~/.cache/syncmap, or below XDG_CACHE_HOME)
+SYNCMAP_MIRROR  a Debian mirror (default: the one this machine's apt uses)
+END

@@ -1,0 +1,25 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# What make test does inside the KUnit guest: the suites run when their module
+# is loaded; their results are then read from debugfs.
+
+results=/sys/kernel/debug/kunit
+ls $results >/tmp/before # the kernel's own suites are not ours
+# What the kernel itself has leaked in booting is not ours either.
+sleep 1
+echo scan >/sys/kernel/debug/kmemleak
+echo clear >/sys/kernel/debug/kmemleak
+
+if ! insmod /syncmap_kunit.ko; then
+	echo "guest: syncmap_kunit.ko could not be loaded"
+	exit 1
+fi
+for suite in "$results"/*; do
+	suite=${suite##*/}
+	! grep -qx "$suite" /tmp/before || continue
+	echo "## begin kunit/$suite"
+	cat "$results/$suite/results"
+	echo "## end kunit/$suite 0"
+done
+rmmod syncmap_kunit

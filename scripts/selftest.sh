@@ -1,0 +1,169 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Tests of the test machinery itself, in TAP: every kind of trouble must be
+# seen by verdict.sh, and tap.awk must count right.
+
+set -euo pipefail
+scripts=$(cd "$(dirname "$0")" && pwd -P)
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+number=0
+failures=0
+
+result() {
+	number=$((number + 1))
+	if [ "$1" = "$2" ]; then
+		printf 'ok %d %s\n' "$number" "$3"
+	else
+		printf 'not ok %d %s (wanted %s, got %s)\n' "$number" "$3" "$2" "$1"
+		failures=1
+	fi
+}
+
+# verdict WANT NAME VERDICT [CONSOLE LINE...]
+verdict() {
+	local want=$1 name=$2 got=pass
+	printf '%s\n' "$3" >"$dir/verdict"
+	shift 3
+	printf '[    0.000000] %s\n' "Linux version 7.3.4" "$@" >"$dir/console"
+	"$scripts/verdict.sh" "$dir/console" "$dir/verdict" >/dev/null || got=fail
+	result "$got" "$want" "verdict: $name"
+}
+
+# count WANT NAME < TAP
+count() {
+	local got
+	got=$(awk -f "$scripts/tap.awk" | tail -n 1)
+	result "$got" "total $1" "count: $2"
+}
+
+good='status 0 tainted 12288'
+echo "TAP version 13"
+verdict pass "a clean run" "$good" "syncmap: loaded" "reboot: Power down"
+verdict pass "no taint at all" 'status 0 tainted 0'
+verdict fail "no verdict (the guest died)" ''
+verdict fail "a job that failed" 'status 1 tainted 12288'
+verdict fail "a verdict cut short" 'status 0'
+verdict fail "a taint by a warning" 'status 0 tainted 12800'
+verdict fail "a taint by an oops" 'status 0 tainted 12416'
+while IFS='|' read -r name line; do
+	verdict fail "$name" "$good" "$line"
+done <<'END'
+a warning|WARNING: CPU: 1 PID: 77 at kernel/rcu/tree.c:3019 f+0x1/0x2
+a warning without the CPU|WARNING: kernel/rcu/tree.c:3019 at f+0x1/0x2
+a kernel BUG|kernel BUG at mm/slub.c:448!
+a bad page|BUG: Bad page state in process demo  pfn:12345
+a null pointer|BUG: kernel NULL pointer dereference, address: 0000000000000000
+an oops|Oops: Oops: 0000 [#1] SMP NOPTI
+a call trace|Call Trace:
+a panic|Kernel panic - not syncing: Fatal exception
+a Rust panic|rust_kernel: panicked at src/map.rs:7:9:
+an RCU stall|rcu: INFO: rcu_sched self-detected stall on CPU
+an expedited stall|rcu: INFO: rcu_sched detected expedited stalls on CPUs/tasks: { 1-... }
+a soft lockup|watchdog: BUG: soft lockup - CPU#0 stuck for 22s!
+a hung task|INFO: task syncmapd:12 blocked for more than 120 seconds.
+exclamation marks|!!! something of rcutorture
+a lock cycle|WARNING: possible circular locking dependency detected
+RCU misuse|WARNING: suspicious RCU usage
+sleeping in atomic|BUG: sleeping function called from invalid context at a.c:1
+a leak|unreferenced object 0xffff888004e5a000 (size 64):
+a leak summary|kmemleak: 3 new suspected memory leaks (see /sys/kernel/debug/kmemleak)
+a slab left full|BUG syncmap_entry (Tainted: G O): Objects remaining on __kmem_cache_shutdown()
+use after free|BUG: KASAN: slab-use-after-free in f+0x1/0x2
+a debug object|ODEBUG: activate active (active state 1) object: 00000000 object type: rcu_head
+a refcount|refcount_t: underflow; use-after-free.
+a protection fault|Oops: general protection fault, probably for non-canonical address
+memory gone|Out of memory: Killed process 99 (demo)
+END
+: >"$dir/console"
+printf '%s\n' "$good" >"$dir/verdict"
+got=pass
+"$scripts/verdict.sh" "$dir/console" "$dir/verdict" >/dev/null || got=fail
+result "$got" fail "verdict: a silent console"
+
+count "2 0 0" "two good tests" <<'END'
+## begin a
+TAP version 13
+1..2
+ok 1 x
+ok 2 y
+## end a 0
+END
+count "1 1 1" "good, bad and skipped" <<'END'
+## begin a
+1..3
+ok 1 x
+not ok 2 y
+ok 3 z # SKIP not here
+## end a 1
+END
+count "1 1 0" "a broken plan" <<'END'
+## begin a
+1..2
+ok 1 x
+## end a 0
+END
+count "1 1 0" "a program that dies" <<'END'
+## begin a
+1..1
+ok 1 x
+## end a 139
+END
+count "1 1 0" "a guest that dies in the middle" <<'END'
+## begin a
+1..1
+ok 1 x
+END
+count "1 1 0" "status 1 and no failure" <<'END'
+## begin a
+1..1
+ok 1 x
+## end a 1
+END
+count "0 1 0" "a program that says nothing" <<'END'
+## begin a
+## end a 0
+END
+count "0 0 1" "a program that skips everything" <<'END'
+## begin a
+1..0 # SKIP
+## end a 4
+END
+count "2 1 0" "KTAP: subtests count, their summary does not" <<'END'
+## begin a
+KTAP version 1
+1..1
+    KTAP version 1
+    # Subtest: suite
+    1..3
+    ok 1 x
+    not ok 2 y
+    ok 3 z
+# suite: pass:2 fail:1 skip:0 total:3
+not ok 1 suite
+## end a 1
+END
+count "3 1 0" "KTAP: a suite that breaks its plan" <<'END'
+## begin a
+1..2
+    1..3
+    ok 1 x
+    ok 2 y
+ok 1 one
+    1..1
+    ok 1 z
+ok 2 two
+## end a 0
+END
+count "2 1 0" "KTAP: a suite that fails as a whole" <<'END'
+## begin a
+1..1
+    1..2
+    ok 1 x
+    ok 2 y
+not ok 1 one
+## end a 0
+END
+printf '1..%d\n' "$number"
+exit "$failures"

@@ -1,0 +1,93 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# make test: KUnit on User Mode Linux, tests/kselftest on the stock kernel
+# under QEMU, and the tests of the test machinery.  The last line is the sum.
+
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+passed=0
+failed=0
+skipped=0
+
+# add NAME LOG: adds up what the log of tests says.
+add() {
+	local line p f s
+	while read -r line; do
+		case $line in
+		'total '*)
+			read -r _ p f s <<<"$line"
+			passed=$((passed + p))
+			failed=$((failed + f))
+			skipped=$((skipped + s))
+			say "      $1: $p passed, $f failed, $s skipped"
+			if [ $((p + f)) -eq 0 ]; then
+				failed=$((failed + 1))
+				say "      $1: FAILED: not one test ran"
+			fi
+			;;
+		*) say "      $line" ;;
+		esac
+	done < <(tr -d '\r' <"$2" | awk -f "$SCRIPTS/tap.awk")
+}
+
+# judged COMMAND...: one failure more if it fails.
+judged() {
+	"$@" || {
+		failed=$((failed + 1))
+		say "      FAILED: ${*##*/}"
+	}
+}
+
+self_tests() {
+	local status=0
+	{
+		say "## begin scripts"
+		"$SCRIPTS/selftest.sh" || status=$?
+		say "## end scripts $status"
+	} >"$WORK/selftest.log" 2>&1
+	add "test machinery" "$WORK/selftest.log"
+}
+
+kunit() {
+	local out
+	mkdir -p "$WORK/kunit"
+	out=$(UML=1 "$SCRIPTS/module.sh") || return
+	"$SCRIPTS/initramfs.sh" "$WORK/kunit/initramfs" "tty1 tty2" \
+		"$SCRIPTS/job-kunit.sh" "$out/syncmap_kunit.ko=/syncmap_kunit.ko" ||
+		return
+	judged env UML=1 "$SCRIPTS/guest.sh" "$WORK/kunit" "${TIMEOUT:-900}"
+	add KUnit "$WORK/kunit/output.log"
+}
+
+device() {
+	local out programs source name files=()
+	mkdir -p "$WORK/device"
+	out=$("$SCRIPTS/module.sh") || return
+	programs=$("$SCRIPTS/programs.sh") || return
+	for source in "$SOURCE"/tests/kselftest/*.c; do
+		name=$(basename "$source" .c)
+		files+=("$programs/$name=/tests/$name")
+	done
+	"$SCRIPTS/initramfs.sh" "$WORK/device/initramfs" "ttyS1 ttyS2" \
+		"$SCRIPTS/job-test.sh" "$out/syncmap.ko=/syncmap.ko" "${files[@]}" ||
+		return
+	judged "$SCRIPTS/guest.sh" "$WORK/device" "${TIMEOUT:-1800}"
+	add "device tests" "$WORK/device/output.log"
+}
+
+STEPS=7
+step "Tools of this machine" "$SCRIPTS/host.sh"
+step "Toolchain root (Debian 13)" "$SCRIPTS/root.sh"
+step "Stock Debian kernel" "$SCRIPTS/kernel.sh"
+step "KUnit kernel (User Mode Linux)" "$SCRIPTS/uml.sh"
+lock_work
+step "Tests of the test machinery" self_tests
+step "KUnit suites on User Mode Linux" kunit
+step "Device tests under QEMU" device
+show_times
+totals="$passed passed, $failed failed"
+[ "$skipped" -eq 0 ] || totals+=", $skipped skipped"
+say "$totals"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
