@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! An entry: one key, its value, and the three states between them.
+//!
+//! # The states
+//!
+//! The state is one atomic word, decoded in one place, [`State::of`]:
+//!
+//! ```text
+//!              try_swap, remove                 try_expunge_locked
+//!   Live(value) <────────────────> Deleted ─────────────────────────> Expunged
+//!        ^ │        no lock                         mutex                │ ^
+//!        │ └───────────────── remove_locked, mutex ──────────────────────┼─┘
+//!        └─────────────────── unexpunge_locked, mutex ───────────────────┘
+//! ```
+//!
+//! * *Live*: the key is in the map. Readers and lock-free writers work on the word.
+//! * *Deleted*: the key is not in the map, but its entry is in every table where it was (`nil` in
+//!   Go). A store brings it back without a lock (I4).
+//! * *Expunged*: as Deleted, and the entry is not in dirty (I1), so that a lock-free store must not
+//!   revive it: it would be lost with the next promotion. Who finds it takes the mutex.
+//!
+//! # Orderings
+//!
+//! Every change of the word is a fully ordered compare-and-swap, except for
+//! [`unexpunge_locked`](Entry::unexpunge_locked), which nobody competes with. Every load is an
+//! acquire: it pairs with the change that put the value there, so that the contents of the value
+//! are visible.
+
+use core::cell::Cell;
+use core::ptr::{null_mut, NonNull};
+use kernel::alloc::Flags;
+use kernel::prelude::*;
+use kernel::sync::atomic::{Acquire, Atomic, Full, Release};
+use kernel::sync::rcu::Guard;
+
+use crate::hash::Key;
+use crate::object::{Object, Vacant};
+use crate::quota::Charge;
+use crate::rcu::{Reclaimer, Shared};
+use crate::value::{Policy, Word};
+
+/// What an entry's word says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum State {
+    /// The key has this value.
+    Live(Word),
+    /// The key is absent; the entry may be revived without a lock.
+    Deleted,
+    /// The key is absent; the entry is not in dirty.
+    Expunged,
+}
+
+impl State {
+    // Integers rather than the addresses of statics: a static would exist once in every module
+    // that this crate is linked into.
+    const DELETED: *mut () = core::ptr::without_provenance_mut(0);
+    const EXPUNGED: *mut () = core::ptr::without_provenance_mut(1);
+
+    /// Decodes a word.
+    #[inline]
+    fn of(word: *mut ()) -> Self {
+        match NonNull::new(word) {
+            None => State::Deleted,
+            Some(word) if word.as_ptr() == State::EXPUNGED => State::Expunged,
+            Some(word) => State::Live(word),
+        }
+    }
+}
+
+/// The head of an entry; its payload is the key.
+pub struct Slot {
+    word: Atomic<*mut ()>,
+    hash: u64,
+    /// Neighbours on the list of expunged entries; for the holder of the mutex.
+    prev: Cell<*mut ()>,
+    next: Cell<*mut ()>,
+}
+
+// SAFETY: `prev` and `next` are used with the mutex of the map held, and only then.
+unsafe impl Send for Slot {}
+// SAFETY: As above.
+unsafe impl Sync for Slot {}
+
+/// A key, its hash, and the state of its value.
+pub type Entry<K> = Object<Slot, K>;
+
+/// What became of an attempt to put a value into an entry.
+pub enum Put<V, Old> {
+    /// The value is in; here is what it replaced.
+    Done(Option<Old>),
+    /// The caller's condition was not met.
+    Refused(V),
+    /// The entry is Expunged: take the mutex.
+    Expunged(V),
+    /// The map has as many live keys as it may have.
+    Full(V),
+}
+
+/// Permission for one more live key, as `Table` gives it.
+pub trait Admit {
+    /// Takes the permission, or returns false.
+    fn admit(&self) -> bool;
+    /// Gives it back.
+    fn leave(&self);
+}
+
+impl<K: Key> Entry<K> {
+    /// Allocates an entry for `key`. Sleeps if `flags` allow it.
+    pub(crate) fn vacant<'m>(
+        key: &K::Input<'_>,
+        flags: Flags,
+        charge: impl FnOnce(usize) -> Result<Charge<'m>>,
+    ) -> Result<Vacant<'m, Slot, K>> {
+        Vacant::new(K::tail(key), flags, charge)
+    }
+
+    /// Makes a live entry of allocated memory. It lives until it is retired.
+    pub(crate) fn create<'p, P: Policy>(
+        vacant: Vacant<'_, Slot, K>,
+        key: K::Input<'_>,
+        hash: u64,
+        value: P::Value<'_>,
+    ) -> Shared<'p, Self> {
+        let slot = Slot {
+            word: Atomic::new(P::into_word(value).as_ptr()),
+            hash,
+            prev: Cell::new(null_mut()),
+            next: Cell::new(null_mut()),
+        };
+        // SAFETY: Valid until it is retired, which takes the mutex that our caller holds.
+        unsafe { Shared::new(vacant.fill(slot, key).publish()) }
+    }
+
+    /// The hash of the key.
+    #[inline]
+    pub fn hash(&self) -> u64 {
+        self.head.hash
+    }
+
+    /// Whether the entry is for the key.
+    #[inline]
+    pub(crate) fn is(this: NonNull<Self>, valid: &Self, hash: u64, key: &K::Ref) -> bool {
+        valid.head.hash == hash && K::compare(Object::payload(this, valid), key).is_eq()
+    }
+
+    /// The present state. Acquire: pairs with whatever put the value there.
+    #[inline]
+    pub fn state(&self) -> State {
+        State::of(self.head.word.load(Acquire))
+    }
+
+    /// The value, if the entry is Live.
+    #[inline]
+    pub(crate) fn load<'g, P: Policy>(&'g self, _guard: &'g Guard) -> Option<P::Seen<'g>> {
+        match self.state() {
+            // SAFETY: Found in a read-side section that lasts for `'g`.
+            State::Live(word) => Some(unsafe { P::see(word) }),
+            State::Deleted | State::Expunged => None,
+        }
+    }
+
+    fn cas(&self, from: *mut (), to: *mut ()) -> bool {
+        // Full on success: publishes what `to` points to, and orders the change against those of
+        // other entries, which linearizability needs. A failed one orders nothing; the loops around
+        // it reload with acquire.
+        self.head.word.cmpxchg(from, to, Full).is_ok()
+    }
+
+    /// Puts `value` into a Live or Deleted entry if `accept` agrees with what is there now.
+    ///
+    /// Lock-free. `guard` is the read-side section in which the entry was found: no word can be
+    /// freed and used again for another value before it ends, so an equal word is an equal value.
+    pub(crate) fn try_put<'m, P: Policy>(
+        &self,
+        value: P::Value<'m>,
+        mut accept: impl FnMut(Option<P::Seen<'_>>) -> bool,
+        live: &impl Admit,
+        reclaimer: &'m Reclaimer,
+        guard: &Guard,
+    ) -> Put<P::Value<'m>, P::Old<'m>> {
+        let new = P::into_word(value);
+        // SAFETY: Every path that calls it has failed to publish `new`, and returns.
+        let back = || unsafe { P::from_word(new, reclaimer) };
+        loop {
+            let state = self.state();
+            let seen = match state {
+                State::Expunged => return Put::Expunged(back()),
+                State::Deleted => None,
+                // SAFETY: Found in the section of `guard`.
+                State::Live(word) => Some(unsafe { P::see(word) }),
+            };
+            let _section = guard;
+            if !accept(seen) {
+                return Put::Refused(back());
+            }
+            match state {
+                State::Live(word) => {
+                    if self.cas(word.as_ptr(), new.as_ptr()) {
+                        // SAFETY: The exchange took `word` out of its entry.
+                        return Put::Done(Some(unsafe { P::old(word, reclaimer) }));
+                    }
+                }
+                _ => {
+                    if !live.admit() {
+                        return Put::Full(back());
+                    }
+                    if self.cas(State::DELETED, new.as_ptr()) {
+                        return Put::Done(None);
+                    }
+                    live.leave();
+                }
+            }
+        }
+    }
+
+    /// Live → Deleted, if `accept` agrees with the value. Lock-free, like [`Entry::try_put`].
+    pub(crate) fn try_delete<'m, P: Policy>(
+        &self,
+        accept: impl FnMut(P::Seen<'_>) -> bool,
+        live: &impl Admit,
+        reclaimer: &'m Reclaimer,
+        guard: &Guard,
+    ) -> Option<P::Old<'m>> {
+        self.take::<P>(State::DELETED, accept, live, reclaimer, guard)
+    }
+
+    /// Live → Expunged or Deleted → Expunged, as a delete's own last step (I4): the caller, who
+    /// holds the mutex, unlinks the entry next.
+    pub(crate) fn remove_locked<'m, P: Policy>(
+        &self,
+        live: &impl Admit,
+        reclaimer: &'m Reclaimer,
+        guard: &Guard,
+    ) -> Option<P::Old<'m>> {
+        loop {
+            let old = self.take::<P>(State::EXPUNGED, |_| true, live, reclaimer, guard);
+            // A concurrent delete may have come first, and a concurrent store after it.
+            if old.is_some() || self.try_expunge_locked() {
+                return old;
+            }
+        }
+    }
+
+    fn take<'m, P: Policy>(
+        &self,
+        to: *mut (),
+        mut accept: impl FnMut(P::Seen<'_>) -> bool,
+        live: &impl Admit,
+        reclaimer: &'m Reclaimer,
+        _guard: &Guard,
+    ) -> Option<P::Old<'m>> {
+        while let State::Live(word) = self.state() {
+            // SAFETY: Found in the section of `_guard`.
+            if !accept(unsafe { P::see(word) }) {
+                return None;
+            }
+            if self.cas(word.as_ptr(), to) {
+                live.leave();
+                // SAFETY: The exchange took `word` out of its entry.
+                return Some(unsafe { P::old(word, reclaimer) });
+            }
+        }
+        None
+    }
+
+    /// Deleted → Expunged; whether the entry is Expunged now.
+    ///
+    /// With the mutex held. The caller drops the entry from dirty, or does not copy it there (I1).
+    pub(crate) fn try_expunge_locked(&self) -> bool {
+        loop {
+            match self.state() {
+                State::Live(_) => return false,
+                State::Expunged => return true,
+                State::Deleted => {
+                    if self.cas(State::DELETED, State::EXPUNGED) {
+                        return true;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Expunged → Live.
+    ///
+    /// With the mutex held, after the entry has been put back into dirty (I1). Release: pairs with
+    /// the acquire in [`Entry::state`]; a plain store will do, as nobody else changes the word of an
+    /// Expunged entry.
+    pub(crate) fn unexpunge_locked<P: Policy>(&self, value: P::Value<'_>) {
+        self.head.word.store(P::into_word(value).as_ptr(), Release);
+    }
+
+    /// Frees an entry with the value that it holds.
+    ///
+    /// # Safety
+    ///
+    /// The caller gave back the last reference to the entry; a grace period has passed since it was
+    /// retired.
+    pub(crate) unsafe fn destroy<P: Policy>(
+        this: NonNull<Self>,
+        policy: &P,
+        reclaimer: &Reclaimer,
+    ) {
+        // SAFETY: The entry is the caller's. Nobody can change its word any more.
+        unsafe {
+            if let State::Live(word) = this.as_ref().state() {
+                policy.put(word, reclaimer);
+            }
+            Object::free(this, &reclaimer.ledger);
+        }
+    }
+}
+
+/// The entries that read has and dirty lacks: those expunged since dirty was made.
+///
+/// A list of their own, because promotion must retire exactly these (I6). Walking the superseded
+/// table instead would later find entries that the *next* dirty has expunged, which the new read
+/// still has. Doubly linked, so that unexpunging takes an entry off in O(1).
+///
+/// All of it with the mutex held, which is also what keeps the entries on it from being freed.
+pub(crate) struct ExpungedList<K> {
+    first: Cell<*mut Entry<K>>,
+}
+
+// SAFETY: A list of entries, which may be used by any thread that holds the mutex.
+unsafe impl<K: Key> Send for ExpungedList<K> {}
+
+impl<K: Key> ExpungedList<K> {
+    pub(crate) fn new() -> Self {
+        Self {
+            first: Cell::new(null_mut()),
+        }
+    }
+
+    /// Adds an entry that has just become Expunged.
+    pub(crate) fn push(&self, entry: Shared<'_, Entry<K>>) {
+        let first = self.first.replace(entry.as_ptr().as_ptr());
+        entry.head.prev.set(null_mut());
+        entry.head.next.set(first.cast());
+        // SAFETY: Entries on the list are valid.
+        if let Some(first) = unsafe { first.as_ref() } {
+            first.head.prev.set(entry.as_ptr().as_ptr().cast());
+        }
+    }
+
+    /// Takes an entry off the list that is on it.
+    pub(crate) fn remove(&self, entry: Shared<'_, Entry<K>>) {
+        let prev = entry.head.prev.replace(null_mut()).cast::<Entry<K>>();
+        let next = entry.head.next.replace(null_mut()).cast::<Entry<K>>();
+        // SAFETY: Entries on the list are valid.
+        unsafe {
+            match prev.as_ref() {
+                Some(prev) => prev.head.next.set(next.cast()),
+                None => self.first.set(next),
+            }
+            if let Some(next) = next.as_ref() {
+                next.head.prev.set(prev.cast());
+            }
+        }
+    }
+
+    /// Takes the first entry off the list.
+    pub(crate) fn pop<'l>(&'l self) -> Option<Shared<'l, Entry<K>>> {
+        let first = NonNull::new(self.first.get())?;
+        // SAFETY: Entries on the list are valid, and are retired with the mutex held only.
+        let first = unsafe { Shared::new(first) };
+        self.remove(first);
+        Some(first)
+    }
+}

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Keys and keyed hashing.
+//!
+//! Every map draws its own random [`Seed`]. Sized keys go through [`FoldHasher`], a
+//! multiply-and-fold hash in the manner of wyhash and foldhash: fast, and hard to aim at without
+//! the seed, but no cryptographic promise. Byte keys, which userspace may choose, go through the
+//! kernel's SipHash, which is made to withstand whoever chooses the keys.
+
+use core::hash::{Hash, Hasher};
+use kernel::bindings;
+
+use crate::object::{Bytes, Fixed, Stored};
+
+/// The secret of one map.
+pub struct Seed([u64; 2]);
+
+impl Seed {
+    /// Draws a new seed from the kernel's random number generator. Any context.
+    pub fn random() -> Self {
+        let mut seed = Seed([0; 2]);
+        // SAFETY: `seed.0` is valid for writes of its own size.
+        unsafe {
+            bindings::get_random_bytes(seed.0.as_mut_ptr().cast(), core::mem::size_of_val(&seed.0))
+        };
+        seed
+    }
+
+    /// Hashes `bytes` with SipHash-2-4.
+    pub fn sip(&self, bytes: &[u8]) -> u64 {
+        let key = bindings::siphash_key_t { key: self.0 };
+        // SAFETY: `bytes` is valid for reads of its length, `key` for reads.
+        unsafe { bindings::__siphash_unaligned(bytes.as_ptr().cast(), bytes.len(), &key) }
+    }
+
+    /// Hashes `value` with [`FoldHasher`].
+    pub fn fold<T: Hash>(&self, value: &T) -> u64 {
+        let mut hasher = FoldHasher {
+            state: self.0[0],
+            key: self.0[1] | 1,
+        };
+        value.hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
+/// A multiply-and-fold hasher: each word is mixed in by a 64×64→128 bit multiplication, whose two
+/// halves are then folded into one.
+struct FoldHasher {
+    state: u64,
+    key: u64,
+}
+
+impl FoldHasher {
+    /// An odd constant with an even spread of bits, from the fractional part of the golden ratio.
+    const PHI: u64 = 0x9e37_79b9_7f4a_7c15;
+
+    fn fold(a: u64, b: u64) -> u64 {
+        let product = u128::from(a).wrapping_mul(u128::from(b));
+        (product as u64) ^ ((product >> 64) as u64)
+    }
+
+    fn mix(&mut self, word: u64) {
+        // The state also enters by addition: a word that happens to cancel it must not make the
+        // product, and with it the hash, zero for good.
+        self.state = Self::fold(self.state ^ word, self.key).wrapping_add(self.state ^ Self::PHI);
+    }
+}
+
+impl Hasher for FoldHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            for (to, from) in word.iter_mut().zip(chunk) {
+                *to = *from;
+            }
+            self.mix(u64::from_le_bytes(word));
+        }
+        self.mix(bytes.len() as u64);
+    }
+
+    fn write_u8(&mut self, word: u8) {
+        self.mix(word.into());
+    }
+
+    fn write_u16(&mut self, word: u16) {
+        self.mix(word.into());
+    }
+
+    fn write_u32(&mut self, word: u32) {
+        self.mix(word.into());
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.mix(word);
+    }
+
+    fn write_usize(&mut self, word: usize) {
+        self.mix(word as u64);
+    }
+
+    fn finish(&self) -> u64 {
+        // Buckets are chosen by the top bits, tags by the low ones: both must depend on all.
+        Self::fold(self.state ^ self.key, Self::PHI)
+    }
+}
+
+/// What can be a key: something stored at the end of an entry that can be hashed and ordered.
+///
+/// Implemented for [`Fixed<T>`] with any `T: Hash + Ord`, and for [`Bytes`]. Equal keys must have
+/// equal hashes. The order itself is of no importance: it only makes [`range`] visit keys of the
+/// same hash in a fixed order.
+///
+/// [`range`]: crate::map::Map::range
+pub trait Key: Stored {
+    /// The borrowed form of a key that is about to be stored.
+    fn query<'a>(input: &'a Self::Input<'_>) -> &'a Self::Ref;
+
+    /// Hashes a key. Must not sleep.
+    fn hash(key: &Self::Ref, seed: &Seed) -> u64;
+
+    /// Compares two keys. Must not sleep.
+    fn compare(a: &Self::Ref, b: &Self::Ref) -> core::cmp::Ordering;
+}
+
+impl<T: Hash + Ord + Send + Sync + 'static> Key for Fixed<T> {
+    fn query<'a>(input: &'a T) -> &'a T {
+        input
+    }
+
+    #[inline]
+    fn hash(key: &T, seed: &Seed) -> u64 {
+        seed.fold(key)
+    }
+
+    #[inline]
+    fn compare(a: &T, b: &T) -> core::cmp::Ordering {
+        a.cmp(b)
+    }
+}
+
+impl Key for Bytes {
+    fn query<'a>(input: &'a &[u8]) -> &'a [u8] {
+        input
+    }
+
+    #[inline]
+    fn hash(key: &[u8], seed: &Seed) -> u64 {
+        seed.sip(key)
+    }
+
+    #[inline]
+    fn compare(a: &[u8], b: &[u8]) -> core::cmp::Ordering {
+        a.cmp(b)
+    }
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What the Rust bindings of the kernel lack: static inline functions and
+ * macros. Linked with the library object into every user; never exported.
+ */
+#include <linux/jiffies.h>
+#include <linux/irq_work.h>
+#include <linux/sched.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+
+#include "helpers.h"
+
+void syncmap_helper_init_irq_work(struct irq_work *work,
+				  void (*func)(struct irq_work *))
+{
+	init_irq_work(work, func);
+}
+
+void syncmap_helper_init_rcu_work(struct rcu_work *work, work_func_t func)
+{
+	INIT_RCU_WORK(work, func);
+}
+
+void syncmap_helper_init_delayed_work(struct delayed_work *work,
+				      work_func_t func)
+{
+	INIT_DELAYED_WORK(work, func);
+}
+
+void syncmap_helper_init_waitqueue(struct wait_queue_head *queue)
+{
+	init_waitqueue_head(queue);
+}
+
+bool syncmap_helper_queue_rcu_work(struct rcu_work *work)
+{
+	return queue_rcu_work(system_dfl_wq, work);
+}
+
+void syncmap_helper_mod_delayed_work(struct delayed_work *work,
+				     unsigned long delay)
+{
+	mod_delayed_work(system_dfl_wq, work, delay);
+}
+
+/*
+ * Waits, killably, until *@cycles is no longer @seen. Returns 0 or
+ * -ERESTARTSYS.
+ */
+int syncmap_helper_wait_cycle(struct wait_queue_head *queue,
+			      const unsigned long *cycles, unsigned long seen)
+{
+	return wait_event_killable(*queue, READ_ONCE(*cycles) != seen);
+}
+
+void syncmap_helper_wake_up_all(struct wait_queue_head *queue)
+{
+	wake_up_all(queue);
+}
+
+unsigned long syncmap_helper_jiffies(void)
+{
+	return jiffies;
+}
+
+void syncmap_helper_cond_resched(void)
+{
+	cond_resched();
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _SYNCMAP_HELPERS_H
+#define _SYNCMAP_HELPERS_H
+
+#include <linux/types.h>
+#include <linux/workqueue.h>
+
+struct irq_work;
+struct wait_queue_head;
+
+void syncmap_helper_init_irq_work(struct irq_work *work,
+				  void (*func)(struct irq_work *));
+void syncmap_helper_init_rcu_work(struct rcu_work *work, work_func_t func);
+void syncmap_helper_init_delayed_work(struct delayed_work *work,
+				      work_func_t func);
+void syncmap_helper_init_waitqueue(struct wait_queue_head *queue);
+bool syncmap_helper_queue_rcu_work(struct rcu_work *work);
+void syncmap_helper_mod_delayed_work(struct delayed_work *work,
+				     unsigned long delay);
+int syncmap_helper_wait_cycle(struct wait_queue_head *queue,
+			      const unsigned long *cycles, unsigned long seen);
+void syncmap_helper_wake_up_all(struct wait_queue_head *queue);
+unsigned long syncmap_helper_jiffies(void);
+void syncmap_helper_cond_resched(void);
+
+#endif /* _SYNCMAP_HELPERS_H */

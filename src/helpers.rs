@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The Rust side of `helpers.c`.
+
+use kernel::bindings;
+use kernel::ffi::{c_int, c_ulong, c_void};
+
+unsafe extern "C" {
+    pub(crate) fn syncmap_helper_init_irq_work(
+        // A `struct irq_work`, which holds a type without fields on most kernels, and is then not
+        // considered FFI-safe.
+        work: *mut c_void,
+        func: unsafe extern "C" fn(*mut c_void),
+    );
+    pub(crate) fn syncmap_helper_init_rcu_work(
+        work: *mut bindings::rcu_work,
+        func: unsafe extern "C" fn(*mut bindings::work_struct),
+    );
+    pub(crate) fn syncmap_helper_init_delayed_work(
+        work: *mut bindings::delayed_work,
+        func: unsafe extern "C" fn(*mut bindings::work_struct),
+    );
+    pub(crate) fn syncmap_helper_init_waitqueue(queue: *mut bindings::wait_queue_head);
+    pub(crate) fn syncmap_helper_queue_rcu_work(work: *mut bindings::rcu_work) -> bool;
+    pub(crate) fn syncmap_helper_mod_delayed_work(
+        work: *mut bindings::delayed_work,
+        delay: c_ulong,
+    );
+    pub(crate) fn syncmap_helper_wait_cycle(
+        queue: *mut bindings::wait_queue_head,
+        cycles: *const c_ulong,
+        seen: c_ulong,
+    ) -> c_int;
+    pub(crate) fn syncmap_helper_wake_up_all(queue: *mut bindings::wait_queue_head);
+    safe fn syncmap_helper_jiffies() -> c_ulong;
+    safe fn syncmap_helper_cond_resched();
+}
+
+/// The time in ticks since boot, wrapping.
+pub(crate) fn jiffies() -> usize {
+    syncmap_helper_jiffies()
+}
+
+/// Gives others a chance to run. Process context, no locks held that forbid sleeping.
+pub(crate) fn cond_resched() {
+    syncmap_helper_cond_resched()
+}

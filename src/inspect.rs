@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A look inside: statistics, and the tables themselves.
+
+use crate::entry::{Entry, State};
+use crate::hash::Key;
+use crate::map::Map;
+use crate::object::Object;
+use crate::rcu::Shared;
+use crate::table::Table;
+use crate::value::Policy;
+use kernel::sync::rcu;
+
+/// Figures about a map, each read by itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stats {
+    /// Live keys.
+    pub entries: usize,
+    /// Bytes allocated, what awaits a grace period included.
+    pub bytes: usize,
+    /// Bytes that await a grace period.
+    pub retired_bytes: usize,
+    /// Slots in use in read.
+    pub read_slots: usize,
+    /// Slots in use in dirty; 0 if not amended.
+    pub dirty_slots: usize,
+    /// Whether dirty has keys that read lacks.
+    pub amended: bool,
+    /// Lookups that missed read, since the map was made.
+    pub misses: usize,
+    /// Promotions since the map was made.
+    pub promotions: usize,
+    /// Entries expunged since the map was made.
+    pub expunged: usize,
+    /// Sweeps since the map was made.
+    pub sweeps: usize,
+}
+
+/// Where an entry was found by [`Map::inspect`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Where {
+    /// In the read table.
+    Read,
+    /// In the dirty table, while amended.
+    Dirty,
+}
+
+/// The state of an entry, without its value.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum EntryState {
+    /// The key has a value.
+    Live,
+    /// The key was deleted.
+    Deleted,
+    /// The key was deleted, and the entry is not in dirty.
+    Expunged,
+}
+
+/// The counters of the present dirty table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Dirty {
+    /// Whether there is one.
+    pub amended: bool,
+    /// Its misses; 0 if not amended.
+    pub misses: usize,
+    /// What the seed's `len(dirty)` would be; 0 if not amended.
+    pub count: usize,
+}
+
+impl<K: Key, P: Policy> Map<K, P> {
+    /// Figures about the map. Process context; takes the mutex.
+    pub fn stats(&self) -> Stats {
+        let locked = self.lock();
+        let (amended, dirty) = (locked.amended(), locked.dirty());
+        let counters = locked.counters();
+        let pending = if amended { dirty.misses() } else { 0 };
+        Stats {
+            entries: dirty.era().live(),
+            bytes: self.reclaimer.ledger.bytes(),
+            retired_bytes: self.reclaimer.retired_bytes(),
+            read_slots: locked.read().used(),
+            dirty_slots: if amended { dirty.used() } else { 0 },
+            amended,
+            misses: counters.misses.get().wrapping_add(pending),
+            promotions: counters.promotions.get(),
+            expunged: counters.expunged.get(),
+            sweeps: counters.sweeps.get(),
+        }
+    }
+
+    /// Waits until everything that was overwritten or deleted so far has been freed. Sleeps, for
+    /// about a grace period, or two.
+    pub fn drain(&self) {
+        self.reclaimer.drain();
+    }
+
+    /// Promotes dirty, if there is one. Process context; takes the mutex.
+    pub fn promote_now(&self) {
+        self.lock().promote();
+    }
+
+    /// Calls `f` for each entry of read and of dirty, with the mutex held: it must not use the map.
+    /// Process context. For tests, and for the curious.
+    pub fn inspect(&self, mut f: impl FnMut(Where, &K::Ref, EntryState)) -> Dirty {
+        let locked = self.lock();
+        let amended = locked.amended();
+        let mut walk = |place, table: Shared<'_, Table<K>>| {
+            for home in 0..table.homes() {
+                for entry in table.entries_of(home, &locked) {
+                    let _value = rcu::read_lock();
+                    let state = match entry.state() {
+                        State::Live(_) => EntryState::Live,
+                        State::Deleted => EntryState::Deleted,
+                        State::Expunged => EntryState::Expunged,
+                    };
+                    let entry: Shared<'_, Entry<K>> = entry;
+                    f(place, Object::payload(entry.as_ptr(), entry.get()), state);
+                }
+            }
+        };
+        walk(Where::Read, locked.read());
+        if amended {
+            walk(Where::Dirty, locked.dirty());
+        }
+        let dirty = locked.dirty();
+        Dirty {
+            amended,
+            misses: if amended { dirty.misses() } else { 0 },
+            count: if amended { dirty.count() } else { 0 },
+        }
+    }
+}

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A concurrent hash map for the kernel: Go's `sync.Map` on RCU.
+//!
+//! Readers never lock, never wait and never sleep, on a hit or a miss, in any context but NMI;
+//! stores to existing keys are lock-free; only new keys take a mutex. Start with
+//! [`SyncMap`](map::SyncMap), or read [`map`], which is where the algorithm is.
+//!
+//! ```ignore
+//! use syncmap::map::{Options, SyncMap};
+//!
+//! let map = KBox::pin_init(SyncMap::<u64, u32>::new(Options::default(), GFP_KERNEL), GFP_KERNEL)?;
+//! map.store(7, 1, GFP_KERNEL)?;
+//! let guard = rcu::read_lock();
+//! assert_eq!(map.get(&7, &guard), Some(&1));
+//! ```
+//!
+//! The crate is a library: it has no `module!`, registers nothing and prints nothing. Link it into
+//! a module of your own together with `helpers.c`.
+
+#![crate_name = "syncmap"]
+#![deny(missing_docs)]
+#![deny(unsafe_op_in_unsafe_fn)]
+
+pub mod entry;
+pub mod hash;
+mod helpers;
+pub mod inspect;
+mod lifecycle;
+pub mod map;
+pub mod object;
+pub mod quota;
+pub mod range;
+pub mod rcu;
+mod roots;
+mod sweep;
+pub mod table;
+pub mod value;
+mod worker;
+
+pub use map::{ByteMap, Options, SyncMap};
+pub use quota::Limits;

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The end of things: freeing what was retired, and the end of a map.
+
+use core::ptr::NonNull;
+use kernel::alloc::Flags;
+use kernel::prelude::*;
+
+use crate::entry::Entry;
+use crate::hash::Key;
+use crate::helpers::cond_resched;
+use crate::map::Map;
+use crate::object::{Stored, Vacant};
+use crate::quota::Charge;
+use crate::rcu::{Kind, Retired, Shared};
+use crate::roots::Orphans;
+use crate::table::{Era, Table, TableBox};
+use crate::value::{Counted, Policy};
+
+impl<K: Key, P: Policy> Map<K, P> {
+    /// An empty table with an era of its own.
+    pub(crate) fn empty_table<'m>(
+        max: usize,
+        flags: Flags,
+        charge: impl FnOnce(usize) -> Result<Charge<'m>>,
+    ) -> Result<TableBox<'m, K>> {
+        // The era is part of what the table is charged with when it is freed (`Table::owned`); its
+        // few bytes are not charged separately.
+        let era = KBox::new(Era::new(max), flags)?;
+        let mut table = Table::new(0, NonNull::dangling(), flags, charge)?;
+        table.set_era(NonNull::from(KBox::leak(era)));
+        Ok(table)
+    }
+
+    /// The same, charged to this map, for Clear. Does not wait for memory to come back.
+    pub(crate) fn new_empty(&self, flags: Flags) -> Option<NonNull<Table<K>>> {
+        let charge = |bytes| self.reclaimer.ledger.charge(bytes).ok_or(EDQUOT);
+        let table = Self::empty_table(self.options.limits.entries, flags, charge);
+        table.ok().map(TableBox::publish)
+    }
+
+    /// Frees a table and its era.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns both.
+    pub(crate) unsafe fn free_with_era(&self, table: NonNull<Table<K>>) {
+        // SAFETY: By the contract of the function; eras come from a `KBox`.
+        unsafe {
+            let era = table.as_ref().era_ptr();
+            self.free_table(table);
+            drop(KBox::from_raw(era.as_ptr()));
+        }
+    }
+
+    /// Frees a table, but not its era.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the table.
+    unsafe fn free_table(&self, table: NonNull<Table<K>>) {
+        // SAFETY: By the contract of the function; tables come from a `KBox`.
+        let table = unsafe { KBox::from_raw(table.as_ptr()) };
+        let bytes = table.bytes();
+        drop(table);
+        self.reclaimer.ledger.uncharge(bytes);
+    }
+
+    /// Gives back the map's reference to an entry.
+    ///
+    /// # Safety
+    ///
+    /// The entry was retired, and its grace period is over.
+    unsafe fn put_entry(&self, entry: NonNull<Entry<K>>) {
+        // SAFETY: The map's reference keeps the entry valid until it is given back here.
+        unsafe {
+            if entry.as_ref().put() {
+                Entry::destroy(entry, &self.policy, &self.reclaimer);
+            }
+        }
+    }
+
+    /// Frees the entries of a table that owns them.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the table and its entries, and no reader is left.
+    unsafe fn put_entries(&self, table: NonNull<Table<K>>) {
+        // SAFETY: By the contract of the function.
+        let table = unsafe { Shared::new(table) };
+        for home in 0..table.homes() {
+            for entry in table.entries_of(home, &Orphans) {
+                // SAFETY: By the contract of the function; an entry is in a table once.
+                unsafe { self.put_entry(entry.as_ptr()) };
+            }
+            cond_resched();
+        }
+    }
+
+    /// Frees an object whose grace period is over; for the reclaimer.
+    ///
+    /// # Safety
+    ///
+    /// `map` is a map, which is not dropped meanwhile; `retired` was retired by it, and its grace
+    /// period is over. Process context.
+    pub(crate) unsafe fn free_retired(map: *const (), retired: Retired) -> usize {
+        // SAFETY: By the contract of the function.
+        let map = unsafe { &*map.cast::<Self>() };
+        match retired.kind() {
+            Kind::Entry => {
+                let entry = retired.object::<Entry<K>>();
+                // SAFETY: By the contract of the function.
+                unsafe {
+                    let bytes = entry.as_ref().bytes();
+                    map.put_entry(entry);
+                    bytes
+                }
+            }
+            // SAFETY: By the contract of the function; only counted values are retired as such.
+            Kind::Value => unsafe { P::put_retired(retired.object(), &map.reclaimer) },
+            Kind::Table => {
+                let table = retired.object::<Table<K>>();
+                // SAFETY: By the contract of the function.
+                match unsafe { table.as_ref() }.owned() {
+                    None => {
+                        // SAFETY: As above.
+                        let bytes = unsafe { table.as_ref() }.bytes();
+                        // SAFETY: As above.
+                        unsafe { map.free_table(table) };
+                        bytes
+                    }
+                    Some(bytes) => {
+                        // SAFETY: As above; Clear made the table the owner of its entries.
+                        unsafe { map.put_entries(table) };
+                        map.recycle(table);
+                        bytes
+                    }
+                }
+            }
+        }
+    }
+
+    /// Makes a table that Clear has put aside, and whose entries have been freed, the reserve for
+    /// the next Clear, if there is none; or else frees it with its era.
+    fn recycle(&self, mut table: NonNull<Table<K>>) {
+        // SAFETY: The table is ours, no reader is left.
+        unsafe { table.as_mut().reset() };
+        if let Some(table) = self.lock().put_spare(table) {
+            // SAFETY: As above.
+            unsafe { self.free_with_era(table) };
+        }
+    }
+
+    /// I8: for the drop of a map, when there are no users any more, since everything borrows it.
+    ///
+    /// # Safety
+    ///
+    /// The caller drops the map, and does not use it afterwards.
+    pub(crate) unsafe fn finish(&self) {
+        self.worker.stop();
+        // Under the mutex for the sake of form, and of lockdep.
+        let locked = self.lock();
+        locked.promote();
+        let table = locked.dirty().as_ptr();
+        let spare = locked.take_spare();
+        drop(locked);
+        if let Some(spare) = spare {
+            // SAFETY: The spare is nobody else's.
+            unsafe { self.free_with_era(spare) };
+        }
+        // What is retired may lead to more, such as a new spare.
+        self.reclaimer.drain();
+        if let Some(spare) = self.lock().take_spare() {
+            // SAFETY: As above.
+            unsafe { self.free_with_era(spare) };
+        }
+        // SAFETY: No users, so no readers; everything retired has been freed. After the promotion,
+        // what is left is in this one table, and nothing else will free it.
+        unsafe {
+            self.put_entries(table);
+            self.free_with_era(table);
+        }
+        debug_assert!(self.reclaimer.ledger.bytes() == 0);
+    }
+}
+
+impl<K: Key, S: Stored> Map<K, Counted<S>> {
+    /// The memory for a value with a tail of `len` bytes.
+    pub(crate) fn new_node(&self, len: usize, flags: Flags) -> Result<Vacant<'_, (), S>> {
+        Vacant::new(len, flags, |bytes| self.reclaimer.charge(bytes, flags))
+    }
+}

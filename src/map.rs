@@ -1,0 +1,794 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The map: Go's classic `sync.Map`, with RCU in the place of the garbage collector.
+//!
+//! # How it works
+//!
+//! A map is two hash tables that share their entries:
+//!
+//! * `read` is complete most of the time, and never gets new keys. Lookups, and stores to keys that
+//!   it has, work on its entries by atomic operations, without the mutex.
+//! * `dirty` exists while `amended` is set. It has all the live entries of read, and the keys that
+//!   are newer than read. New keys go there, with the mutex held.
+//!
+//! A lookup that finds nothing in read looks into dirty, and counts a miss. When there have been as
+//! many misses as dirty has keys, dirty is *promoted*: it becomes read, by one store. The next new
+//! key makes a new dirty, a copy of read without the keys that were deleted.
+//!
+//! Deleting a key makes its entry *Deleted*, in place. When the next dirty is made, Deleted entries
+//! become *Expunged* and are left out of it, so that they go with read when it is superseded. A
+//! store to a key whose entry is Expunged puts the entry back into dirty first. The states and
+//! their changes are in [`entry`](crate::entry), the tables in [`table`](crate::table), the two
+//! pointers and the invariants I1–I11 in [`roots`](mod@crate::roots).
+//!
+//! # Where it differs from the seed
+//!
+//! Lookups take no lock when they miss, since dirty can be read under RCU as well; so the promotion
+//! is done by whoever reaches the threshold and gets the mutex at once, or later by a worker. All
+//! allocation happens before the mutex is taken. Deleted keys are swept when they are many, or a
+//! second old. Old values are handed back, and freed after a grace period.
+
+use kernel::alloc::Flags;
+use kernel::prelude::*;
+use kernel::sync::rcu::{self, Guard};
+use kernel::sync::{new_mutex, Mutex};
+
+use crate::entry::{Admit, Entry, Put, State};
+use crate::hash::{Key, Seed};
+use crate::object::{Fixed, Stored};
+use crate::quota::{Ledger, Limits};
+use crate::rcu::{Owner, Reclaimer, Shared};
+use crate::roots::{Found, Guarded, Locked, NeedsTable, Roots};
+use crate::table::Table;
+use crate::value::{Counted, Old, Policy, Prepared, Seen, ValueRef};
+use crate::worker::{Tasks, Worker};
+
+/// A map from `K` to the values of a policy `P`.
+///
+/// Most users want [`SyncMap`], or [`ByteMap`] if their keys and values are bytes. Maps are pinned,
+/// and shared by reference; every operation takes `&self`. Dropping a map sleeps for about a grace
+/// period if anything was overwritten or deleted of late.
+#[pin_data(PinnedDrop)]
+pub struct Map<K: Key, P: Policy> {
+    /// The published pointers, read and dirty.
+    pub(crate) roots: Roots<K>,
+    /// Guards every change of `roots` and of the tables.
+    #[pin]
+    pub(crate) mu: Mutex<Guarded<K>>,
+    pub(crate) seed: Seed,
+    pub(crate) options: Options,
+    pub(crate) policy: P,
+    #[pin]
+    pub(crate) worker: Worker,
+    #[pin]
+    pub(crate) reclaimer: Reclaimer,
+}
+
+/// A map from keys to values of sized types.
+pub type SyncMap<K, V> = Map<Fixed<K>, Counted<Fixed<V>>>;
+
+/// A map from bytes to bytes.
+pub type ByteMap = Map<crate::object::Bytes, Counted<crate::object::Bytes>>;
+
+/// How a map is made.
+#[derive(Clone, Copy)]
+pub struct Options {
+    /// What the map may hold.
+    pub limits: Limits,
+    /// Whether deleted keys are freed without further stores. Off only in tests that look at the
+    /// tables themselves.
+    pub sweep: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            limits: Limits::NONE,
+            sweep: true,
+        }
+    }
+}
+
+/// A store that failed has changed nothing, and gives key and value back.
+pub struct StoreError<K, V> {
+    /// Why: `ENOMEM`, or for a map with limits `EDQUOT`, `E2BIG`, or `EINTR`.
+    pub error: Error,
+    /// The key.
+    pub key: K,
+    /// The value.
+    pub value: V,
+}
+
+impl<K, V> From<StoreError<K, V>> for Error {
+    fn from(e: StoreError<K, V>) -> Error {
+        e.error
+    }
+}
+
+/// A store that cannot be done without sleeping, or by creating a key, gives the value back.
+pub struct TryStoreError<V> {
+    /// `EAGAIN` (`EWOULDBLOCK`) if the key has no entry that a value can be put into without the mutex,
+    /// `EDQUOT` if that would exceed the limit of entries.
+    pub error: Error,
+    /// The value.
+    pub value: V,
+}
+
+/// What [`Map::load_or_store`] did.
+pub enum LoadOrStore<L, V> {
+    /// The key had this value already; here is the new one back.
+    Loaded(L, V),
+    /// The value was stored.
+    Stored,
+}
+
+/// Why [`Map::compare_and_swap`] did not store the value, which comes back.
+pub struct CompareError<V> {
+    /// `None` if the key is absent or its value another one, else `ENOMEM`, `EDQUOT` or `EINTR`.
+    pub error: Option<Error>,
+    /// The value.
+    pub value: V,
+}
+
+/// Whether a hit in dirty counts as a miss of read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum DirtyHit {
+    Free,
+    Miss,
+}
+
+type PutResult<'m, 'k, K, P> = core::result::Result<
+    Put<<P as Policy>::Value<'m>, <P as Policy>::Old<'m>>,
+    StoreError<<K as Stored>::Input<'k>, <P as Policy>::Value<'m>>,
+>;
+
+impl<K: Key, P: Policy> Map<K, P> {
+    /// Makes an empty map. Sleeps if `flags` allow it; fails with `ENOMEM` or `EDQUOT`.
+    pub fn with_policy(policy: P, options: Options, flags: Flags) -> impl PinInit<Self, Error> {
+        pin_init::pin_init_scope(move || {
+            let ledger = Ledger::new(options.limits.bytes);
+            let max = options.limits.entries;
+            let first = Self::empty_table(max, flags, |bytes| ledger.charge(bytes).ok_or(EDQUOT))?;
+            let roots = Roots::new(first);
+            Ok(try_pin_init!(&this in Self {
+                roots,
+                mu <- new_mutex!(Guarded::new(), "syncmap"),
+                seed: Seed::random(),
+                options,
+                policy,
+                // SAFETY: The map stops the worker before it ends.
+                worker <- unsafe { Worker::new(Tasks {
+                    map: this.as_ptr().cast_const().cast(),
+                    promote: Self::promote_deferred,
+                    sweep: Self::sweep_deferred,
+                }) },
+                // SAFETY: The map drains the reclaimer before it ends.
+                reclaimer <- unsafe { Reclaimer::new(Owner {
+                    map: this.as_ptr().cast_const().cast(),
+                    free: Self::free_retired,
+                }, ledger) },
+            }? Error))
+        })
+    }
+
+    pub(crate) fn hash(&self, key: &K::Ref) -> u64 {
+        K::hash(key, &self.seed)
+    }
+
+    pub(crate) fn lock(&self) -> Locked<'_, K> {
+        Locked::new(self.mu.lock(), &self.roots, &self.reclaimer)
+    }
+
+    /// Looks a key up. Any context but NMI; never locks, never sleeps, never starts over.
+    ///
+    /// A promotion that becomes due is left to the worker.
+    #[inline]
+    pub fn peek<'g>(&'g self, key: &K::Ref, guard: &'g Guard) -> Option<P::Seen<'g>> {
+        match self.roots.lookup(self.hash(key), key, guard) {
+            Found::Read(entry, _) => entry.get().load::<P>(guard),
+            Found::Dirty(entry, dirty) => {
+                self.missed(&dirty);
+                entry.get().load::<P>(guard)
+            }
+            Found::Missed(dirty) => {
+                self.missed(&dirty);
+                None
+            }
+            Found::Nowhere => None,
+        }
+    }
+
+    /// Counts a miss where the mutex is out of question.
+    #[inline]
+    fn missed(&self, dirty: &Table<K>) {
+        if dirty.count_miss() {
+            self.worker.request_promotion();
+        }
+    }
+
+    /// Promotes dirty if it is due and the mutex is free, else leaves it to the worker. Sleeps no
+    /// more than a preemption.
+    fn try_promote(&self) {
+        match self.mu.try_lock() {
+            Some(guarded) => {
+                Self::promote_if_due(&Locked::new(guarded, &self.roots, &self.reclaimer))
+            }
+            None => self.worker.request_promotion(),
+        }
+    }
+
+    /// Promotes dirty if it still is what the misses were counted for.
+    pub(crate) fn promote_if_due(locked: &Locked<'_, K>) {
+        if locked.amended() && locked.dirty().due() {
+            locked.promote();
+        }
+    }
+
+    /// The seed's `missLocked`.
+    fn miss_locked(locked: &Locked<'_, K>) {
+        if locked.dirty().count_miss() {
+            locked.promote();
+        }
+    }
+
+    /// Lets deleted keys be swept: soon, or now if they are more than a quarter of all.
+    fn deleted(&self, table: &Table<K>) {
+        if self.options.sweep {
+            let used = table.used();
+            let deleted = used.saturating_sub(table.era().live());
+            self.worker.request_sweep(used >= 64 && deleted > used / 4);
+        }
+    }
+
+    /// Puts a value into the entry of a key, which is made if there is none, if `accept` agrees with
+    /// what is there now (`None` if the key is absent).
+    fn put<'m, 'k>(
+        &'m self,
+        key: K::Input<'k>,
+        value: P::Value<'m>,
+        mut accept: impl FnMut(Option<P::Seen<'_>>) -> bool,
+        dirty_hit: DirtyHit,
+        flags: Flags,
+    ) -> PutResult<'m, 'k, K, P> {
+        let hash = self.hash(K::query(&key));
+        let mut due = false;
+        let guard = rcu::read_lock();
+        let tried = match self.roots.lookup(hash, K::query(&key), &guard) {
+            Found::Read(entry, table) => {
+                entry.try_put::<P>(value, &mut accept, table.era(), &self.reclaimer, &guard)
+            }
+            Found::Dirty(entry, dirty) => {
+                let tried =
+                    entry.try_put::<P>(value, &mut accept, dirty.era(), &self.reclaimer, &guard);
+                if dirty_hit == DirtyHit::Miss && !matches!(tried, Put::Expunged(_)) {
+                    due = dirty.count_miss();
+                }
+                tried
+            }
+            Found::Nowhere | Found::Missed(_) => Put::Expunged(value),
+        };
+        drop(guard);
+        let value = match tried {
+            Put::Expunged(value) => value,
+            Put::Full(value) => {
+                return Err(StoreError {
+                    error: EDQUOT,
+                    key,
+                    value,
+                })
+            }
+            done => {
+                if due {
+                    self.try_promote();
+                }
+                return Ok(done);
+            }
+        };
+        self.put_locked(key, hash, value, accept, dirty_hit, flags)
+    }
+
+    /// The part of [`Map::put`] that needs the mutex: an Expunged entry, or none.
+    ///
+    /// Whatever may be needed is allocated without the mutex: what turns out to be missing under it
+    /// is allocated after it has been released, and then everything is looked at anew.
+    fn put_locked<'m, 'k>(
+        &'m self,
+        key: K::Input<'k>,
+        hash: u64,
+        value: P::Value<'m>,
+        mut accept: impl FnMut(Option<P::Seen<'_>>) -> bool,
+        dirty_hit: DirtyHit,
+        flags: Flags,
+    ) -> PutResult<'m, 'k, K, P> {
+        let charge = |bytes| self.reclaimer.charge(bytes, flags);
+        let vacant = match Entry::vacant(&key, flags, charge) {
+            Ok(vacant) => vacant,
+            Err(error) => return Err(StoreError { error, key, value }),
+        };
+        let mut spare = None;
+        loop {
+            let locked = self.lock();
+            let amended = locked.amended();
+            let query = K::query(&key);
+
+            // In read, or, if that is not all, in dirty.
+            let (read, dirty) = (locked.read(), locked.dirty());
+            let in_read = read.find(hash, query, &locked);
+            let found = match in_read {
+                None if amended => dirty.find(hash, query, &locked),
+                found => found,
+            };
+
+            // Under the mutex, nobody else makes an entry Expunged; and if it is, it is in read.
+            let expunged = found.filter(|e| e.state() == State::Expunged);
+            if let (Some(entry), None) = (found, expunged) {
+                let guard = rcu::read_lock();
+                let done = entry.try_put::<P>(value, accept, dirty.era(), &self.reclaimer, &guard);
+                drop(guard);
+                if in_read.is_none() && dirty_hit == DirtyHit::Miss {
+                    Self::miss_locked(&locked);
+                }
+                return match done {
+                    Put::Full(value) => Err(StoreError {
+                        error: EDQUOT,
+                        key,
+                        value,
+                    }),
+                    done => Ok(done),
+                };
+            }
+
+            if !accept(None) {
+                return Ok(Put::Refused(value));
+            }
+            let refusal = if dirty.chain_len(hash) > self.options.limits.chain {
+                Some(E2BIG)
+            } else if !dirty.era().admit() {
+                Some(EDQUOT)
+            } else {
+                None
+            };
+            if let Some(error) = refusal {
+                return Err(StoreError { error, key, value });
+            }
+            let more = match locked.dirty_with_room(hash, &mut spare) {
+                Ok(_) => {
+                    // Nothing fails from here on.
+                    match expunged {
+                        Some(entry) => {
+                            locked.relink(entry);
+                            entry.unexpunge_locked::<P>(value);
+                        }
+                        None => locked.link_new(Entry::create::<P>(vacant, key, hash, value)),
+                    }
+                    return Ok(Put::Done(None));
+                }
+                Err(NeedsTable { entries }) => {
+                    dirty.era().leave();
+                    let era = dirty.era_ptr();
+                    drop(locked);
+                    Table::new(entries, era, flags, charge).map(|table| spare = Some(table))
+                }
+            };
+            if let Err(error) = more {
+                return Err(StoreError { error, key, value });
+            }
+        }
+    }
+
+    /// Stores a value made by `prepare`, and returns the one that it replaces.
+    ///
+    /// Process context; sleeps if the key is new, or was deleted long ago. On failure nothing has
+    /// changed. O(1), but for the copies that new keys cause now and then.
+    pub fn swap_prepared<'m, 'k>(
+        &'m self,
+        key: K::Input<'k>,
+        value: P::Value<'m>,
+        flags: Flags,
+    ) -> core::result::Result<Option<P::Old<'m>>, StoreError<K::Input<'k>, P::Value<'m>>> {
+        match self.put(key, value, |_| true, DirtyHit::Free, flags)? {
+            Put::Done(old) => Ok(old),
+            // Nothing was refused.
+            _ => Ok(None),
+        }
+    }
+
+    /// Stores a value without sleeping: in place of one that is there, or in a deleted entry that
+    /// has not been expunged yet. Any context but NMI; lock-free.
+    pub fn try_store<'m>(
+        &'m self,
+        key: &K::Ref,
+        value: P::Value<'m>,
+    ) -> core::result::Result<Option<P::Old<'m>>, TryStoreError<P::Value<'m>>> {
+        let guard = rcu::read_lock();
+        let tried = match self.roots.lookup(self.hash(key), key, &guard) {
+            Found::Read(entry, table) | Found::Dirty(entry, table) => {
+                entry.try_put::<P>(value, |_| true, table.era(), &self.reclaimer, &guard)
+            }
+            Found::Nowhere | Found::Missed(_) => Put::Expunged(value),
+        };
+        match tried {
+            Put::Done(old) => Ok(old),
+            Put::Full(value) => Err(TryStoreError {
+                error: EDQUOT,
+                value,
+            }),
+            Put::Expunged(value) | Put::Refused(value) => Err(TryStoreError {
+                error: EAGAIN,
+                value,
+            }),
+        }
+    }
+
+    /// Deletes a key without sleeping, and returns its value. Any context but NMI; lock-free.
+    pub fn try_delete(&self, key: &K::Ref) -> Option<P::Old<'_>> {
+        let guard = rcu::read_lock();
+        match self.roots.lookup(self.hash(key), key, &guard) {
+            Found::Read(entry, table) | Found::Dirty(entry, table) => {
+                self.delete_entry(&entry, &table, |_| true, &guard)
+            }
+            Found::Nowhere | Found::Missed(_) => None,
+        }
+    }
+
+    fn delete_entry(
+        &self,
+        entry: &Entry<K>,
+        table: &Table<K>,
+        accept: impl FnMut(P::Seen<'_>) -> bool,
+        guard: &Guard,
+    ) -> Option<P::Old<'_>> {
+        let old = entry.try_delete::<P>(accept, table.era(), &self.reclaimer, guard)?;
+        self.deleted(table);
+        Some(old)
+    }
+
+    /// Deletes a key and returns the value that it had. Process context.
+    ///
+    /// Lock-free if the key is in read, or absent; otherwise takes the mutex, as the seed does, and
+    /// unlinks the entry.
+    pub fn load_and_delete(&self, key: &K::Ref) -> Option<P::Old<'_>> {
+        let hash = self.hash(key);
+        let guard = rcu::read_lock();
+        let due = match self.roots.lookup(hash, key, &guard) {
+            Found::Read(entry, table) => {
+                return self.delete_entry(&entry, &table, |_| true, &guard);
+            }
+            Found::Nowhere => return None,
+            Found::Missed(dirty) => Some(dirty.count_miss()),
+            Found::Dirty(..) => None,
+        };
+        drop(guard);
+        match due {
+            Some(true) => self.try_promote(),
+            Some(false) => {}
+            None => return self.delete_locked(hash, key),
+        }
+        None
+    }
+
+    /// Deletes a key that was found only in dirty.
+    fn delete_locked(&self, hash: u64, key: &K::Ref) -> Option<P::Old<'_>> {
+        let locked = self.lock();
+        let guard = rcu::read_lock();
+        let read = locked.read();
+        if let Some(entry) = read.find(hash, key, &locked) {
+            return self.delete_entry(&entry, &read, |_| true, &guard);
+        }
+        if !locked.amended() {
+            return None;
+        }
+        let dirty = locked.dirty();
+        let old = dirty.find(hash, key, &locked).and_then(|entry| {
+            // Expunged first, and then unlinked: a lock-free store that has found the entry must
+            // not succeed in it.
+            let old = entry.remove_locked::<P>(dirty.era(), &self.reclaimer, &guard);
+            locked.unlink_dirty_only(entry);
+            old
+        });
+        Self::miss_locked(&locked);
+        old
+    }
+
+    /// Deletes a key; whether it was there. Otherwise as [`Map::load_and_delete`].
+    pub fn delete(&self, key: &K::Ref) -> bool {
+        self.load_and_delete(key).is_some()
+    }
+
+    /// Stores a prepared value if the key has one that `accept` agrees with; never creates a key.
+    ///
+    /// Process context, lock-free. `accept` runs in a read-side section and must not sleep. It may
+    /// be called several times, and for a value that is gone by the time the call returns.
+    pub fn compare_and_swap_prepared<'m>(
+        &'m self,
+        key: &K::Ref,
+        value: P::Value<'m>,
+        mut accept: impl FnMut(P::Seen<'_>) -> bool,
+    ) -> core::result::Result<P::Old<'m>, P::Value<'m>> {
+        let accept = |seen: Option<P::Seen<'_>>| seen.is_some_and(&mut accept);
+        let mut due = false;
+        let guard = rcu::read_lock();
+        let tried = match self.roots.lookup(self.hash(key), key, &guard) {
+            Found::Read(entry, table) => {
+                entry.try_put::<P>(value, accept, table.era(), &self.reclaimer, &guard)
+            }
+            Found::Dirty(entry, dirty) => {
+                due = dirty.count_miss();
+                entry.try_put::<P>(value, accept, dirty.era(), &self.reclaimer, &guard)
+            }
+            // As the seed, which counts a miss only if it finds the key in dirty.
+            Found::Nowhere | Found::Missed(_) => Put::Refused(value),
+        };
+        drop(guard);
+        if due {
+            self.try_promote();
+        }
+        match tried {
+            Put::Done(Some(old)) => Ok(old),
+            Put::Refused(value) | Put::Expunged(value) | Put::Full(value) => Err(value),
+            // PANICS: Never: `accept` refuses to put a value where there is none.
+            Put::Done(None) => unreachable!(),
+        }
+    }
+
+    /// Deletes a key if it has a value that `accept` agrees with, and returns that.
+    ///
+    /// Process context, lock-free; see [`Map::compare_and_swap_prepared`] for `accept`. A key that
+    /// is only in dirty stays there as Deleted, as in the seed.
+    pub fn compare_and_delete_with(
+        &self,
+        key: &K::Ref,
+        accept: impl FnMut(P::Seen<'_>) -> bool,
+    ) -> Option<P::Old<'_>> {
+        let guard = rcu::read_lock();
+        let (old, due) = match self.roots.lookup(self.hash(key), key, &guard) {
+            Found::Read(entry, table) => (self.delete_entry(&entry, &table, accept, &guard), false),
+            Found::Dirty(entry, dirty) => {
+                let old = self.delete_entry(&entry, &dirty, accept, &guard);
+                (old, dirty.count_miss())
+            }
+            Found::Missed(dirty) => (None, dirty.count_miss()),
+            Found::Nowhere => (None, false),
+        };
+        drop(guard);
+        if due {
+            self.try_promote();
+        }
+        old
+    }
+
+    /// The number of keys. Any context but NMI.
+    ///
+    /// Exact while no operation is in flight; a key that is just being stored or deleted may or may
+    /// not be counted.
+    pub fn len(&self) -> usize {
+        self.roots.dirty(&rcu::read_lock()).era().live()
+    }
+
+    /// Whether there are no keys; see [`Map::len`].
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Deletes all keys. Process context; sleeps. O(1): the entries are freed by a worker, after a
+    /// grace period.
+    ///
+    /// Does not fail for lack of memory: a map keeps an empty table in reserve. If even that is
+    /// used up, waits for the grace period that brings it back, and fails only with `EINTR`, if a
+    /// fatal signal arrives meanwhile.
+    pub fn clear(&self, flags: Flags) -> Result {
+        let fresh = self.new_empty(flags);
+        loop {
+            let seen = self.reclaimer.cycle();
+            let locked = self.lock();
+            if locked.is_empty() {
+                drop(locked);
+                if let Some(fresh) = fresh {
+                    // SAFETY: Nobody else has seen it.
+                    unsafe { self.free_with_era(fresh) };
+                }
+                return Ok(());
+            }
+            if let Some(empty) = fresh.or_else(|| locked.take_spare()) {
+                // SAFETY: Made by `new_empty`, or put aside as the spare; ours alone now.
+                unsafe { locked.clear(empty) };
+                return Ok(());
+            }
+            drop(locked);
+            // The reserve was used by an earlier Clear, whose table becomes the next one.
+            self.reclaimer.wait(seen)?;
+        }
+    }
+}
+
+impl<K: Key, S: Stored> Map<K, Counted<S>> {
+    /// Looks a key up, for as long as `guard` is held.
+    ///
+    /// Any context but NMI; never locks, never sleeps, never starts over. O(1).
+    #[inline]
+    pub fn get<'g>(&'g self, key: &K::Ref, guard: &'g Guard) -> Option<&'g S::Ref> {
+        self.peek(key, guard).map(Seen::get)
+    }
+
+    /// Looks a key up and takes a reference to its value, which may be kept across sleeps.
+    ///
+    /// Process context; never waits for the mutex.
+    pub fn load(&self, key: &K::Ref) -> Option<ValueRef<'_, S>> {
+        let guard = rcu::read_lock();
+        let (entry, due) = match self.roots.lookup(self.hash(key), key, &guard) {
+            Found::Read(entry, _) => (Some(entry), false),
+            Found::Dirty(entry, dirty) => (Some(entry), dirty.count_miss()),
+            Found::Missed(dirty) => (None, dirty.count_miss()),
+            Found::Nowhere => (None, false),
+        };
+        let value = entry
+            .and_then(|e: Shared<'_, Entry<K>>| e.get().load::<Counted<S>>(&guard))
+            .map(|seen| seen.count(&self.reclaimer));
+        drop(guard);
+        if due {
+            self.try_promote();
+        }
+        value
+    }
+
+    /// Stores a prepared value unless the key has one, which is returned instead.
+    ///
+    /// Process context; sleeps if the key is new, or was deleted long ago. On failure nothing has
+    /// changed.
+    pub fn load_or_store_prepared<'m, 'k>(
+        &'m self,
+        key: K::Input<'k>,
+        value: Prepared<'m, S>,
+        flags: Flags,
+    ) -> core::result::Result<
+        LoadOrStore<ValueRef<'m, S>, Prepared<'m, S>>,
+        StoreError<K::Input<'k>, Prepared<'m, S>>,
+    > {
+        let mut loaded = None;
+        let accept = |seen: Option<Seen<'_, S>>| {
+            loaded = seen.map(|seen| seen.count(&self.reclaimer));
+            loaded.is_none()
+        };
+        let put = self.put(key, value, accept, DirtyHit::Miss, flags)?;
+        Ok(match (put, loaded) {
+            (Put::Refused(value), Some(loaded)) => LoadOrStore::Loaded(loaded, value),
+            _ => LoadOrStore::Stored,
+        })
+    }
+}
+
+impl<K: Key, V: Send + Sync + 'static> Map<K, Counted<Fixed<V>>> {
+    /// Makes an empty map of values of a sized type. Sleeps if `flags` allow it.
+    pub fn new(options: Options, flags: Flags) -> impl PinInit<Self, Error> {
+        Self::with_policy(Counted::NEW, options, flags)
+    }
+
+    /// Allocates what a value needs to be stored. Sleeps if `flags` allow it; with others, such as
+    /// `GFP_ATOMIC`, any context but NMI. On failure the value comes back.
+    pub fn prepare(
+        &self,
+        value: V,
+        flags: Flags,
+    ) -> core::result::Result<Prepared<'_, Fixed<V>>, (Error, V)> {
+        match self.new_node(0, flags) {
+            Ok(vacant) => Ok(Prepared {
+                node: vacant.fill((), value),
+            }),
+            Err(error) => Err((error, value)),
+        }
+    }
+
+    /// Stores a value; see [`Map::swap`].
+    pub fn store<'k>(
+        &self,
+        key: K::Input<'k>,
+        value: V,
+        flags: Flags,
+    ) -> core::result::Result<(), StoreError<K::Input<'k>, V>> {
+        self.swap(key, value, flags).map(drop)
+    }
+
+    /// Stores a value, and returns the one that it replaces.
+    ///
+    /// Process context; sleeps if `flags` allow it to allocate, and if the key is new or was deleted
+    /// long ago. On failure nothing has changed, and key and value come back.
+    pub fn swap<'m, 'k>(
+        &'m self,
+        key: K::Input<'k>,
+        value: V,
+        flags: Flags,
+    ) -> core::result::Result<Option<Old<'m, Fixed<V>>>, StoreError<K::Input<'k>, V>> {
+        match self.prepare(value, flags) {
+            Ok(value) => self.swap_prepared(key, value, flags).map_err(unprepare),
+            Err((error, value)) => Err(StoreError { error, key, value }),
+        }
+    }
+
+    /// Stores a value unless the key has one, which is returned instead; otherwise as [`Map::swap`].
+    pub fn load_or_store<'m, 'k>(
+        &'m self,
+        key: K::Input<'k>,
+        value: V,
+        flags: Flags,
+    ) -> core::result::Result<LoadOrStore<ValueRef<'m, Fixed<V>>, V>, StoreError<K::Input<'k>, V>>
+    {
+        let value = match self.prepare(value, flags) {
+            Ok(value) => value,
+            Err((error, value)) => return Err(StoreError { error, key, value }),
+        };
+        match self.load_or_store_prepared(key, value, flags) {
+            Ok(LoadOrStore::Loaded(loaded, value)) => {
+                Ok(LoadOrStore::Loaded(loaded, value.into_inner()))
+            }
+            Ok(LoadOrStore::Stored) => Ok(LoadOrStore::Stored),
+            Err(e) => Err(unprepare(e)),
+        }
+    }
+}
+
+impl<K: Key, V: PartialEq + Send + Sync + 'static> Map<K, Counted<Fixed<V>>> {
+    /// Stores `new` if the key has a value equal to `old`, and returns that; never creates a key.
+    ///
+    /// Process context; sleeps if `flags` allow it to allocate. `V::eq` runs in a read-side section.
+    pub fn compare_and_swap(
+        &self,
+        key: &K::Ref,
+        old: &V,
+        new: V,
+        flags: Flags,
+    ) -> core::result::Result<Old<'_, Fixed<V>>, CompareError<V>> {
+        let new = self
+            .prepare(new, flags)
+            .map_err(|(error, value)| CompareError {
+                error: Some(error),
+                value,
+            })?;
+        self.compare_and_swap_prepared(key, new, |seen| seen.get() == old)
+            .map_err(|value| CompareError {
+                error: None,
+                value: value.into_inner(),
+            })
+    }
+
+    /// Deletes a key if it has a value equal to `old`, and returns that. Process context.
+    pub fn compare_and_delete(&self, key: &K::Ref, old: &V) -> Option<Old<'_, Fixed<V>>> {
+        self.compare_and_delete_with(key, |seen| seen.get() == old)
+    }
+}
+
+impl<K: Key> Map<K, Counted<crate::object::Bytes>> {
+    /// Makes an empty map of byte values. Sleeps if `flags` allow it.
+    pub fn new_bytes(options: Options, flags: Flags) -> impl PinInit<Self, Error> {
+        Self::with_policy(Counted::NEW, options, flags)
+    }
+
+    /// Allocates a value of `len` bytes and lets `write` write it. Contexts as those of `write`, and
+    /// as `flags` allow.
+    pub fn prepare_bytes(
+        &self,
+        len: usize,
+        flags: Flags,
+        write: impl FnOnce(&mut [u8]) -> Result,
+    ) -> Result<Prepared<'_, crate::object::Bytes>> {
+        let node = self.new_node(len, flags)?.fill_with((), write)?;
+        Ok(Prepared { node })
+    }
+}
+
+fn unprepare<K, V: Send + Sync + 'static>(
+    e: StoreError<K, Prepared<'_, Fixed<V>>>,
+) -> StoreError<K, V> {
+    StoreError {
+        error: e.error,
+        key: e.key,
+        value: e.value.into_inner(),
+    }
+}
+
+#[pinned_drop]
+impl<K: Key, P: Policy> PinnedDrop for Map<K, P> {
+    fn drop(self: Pin<&mut Self>) {
+        // SAFETY: This is the drop of the map.
+        unsafe { self.as_ref().get_ref().finish() };
+    }
+}

@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Counted, retirable allocations: what entries and values are made of.
+//!
+//! An [`Object`] is a list link, a reference count, a head of the owner's choice, and a payload: a
+//! sized value, or bytes whose number is known only at run time, as the unsized tail of the
+//! allocation. Objects are referred to by thin pointers.
+
+use core::alloc::Layout;
+use core::mem::ManuallyDrop;
+use core::ptr::NonNull;
+use kernel::alloc::allocator::KVmalloc;
+use kernel::alloc::{Allocator, Flags, NumaNode};
+use kernel::prelude::*;
+use kernel::sync::Refcount;
+
+use crate::quota::{Charge, Ledger};
+use crate::rcu::Link;
+
+/// What can be the payload of an object.
+///
+/// # Safety
+///
+/// After `init(slot, input)`, `payload(slot, len)` may be called, with `len` the `tail(input)` of
+/// that input.
+pub unsafe trait Stored: Sized + Send + Sync + 'static {
+    /// What references to the payload refer to.
+    type Ref: ?Sized + Sync;
+    /// What a payload is made from.
+    type Input<'a>;
+
+    /// Bytes of the tail.
+    fn tail(input: &Self::Input<'_>) -> usize;
+
+    /// # Safety
+    ///
+    /// `slot` is valid for writes of a `Self` and of `tail(&input)` bytes from its beginning.
+    unsafe fn init(slot: *mut Self, input: Self::Input<'_>);
+
+    /// # Safety
+    ///
+    /// `slot` was initialised with a tail of `len` bytes and is valid and shared for `'a`.
+    unsafe fn payload<'a>(slot: *const Self, len: usize) -> &'a Self::Ref;
+}
+
+/// A payload of a type known at compile time.
+#[repr(transparent)]
+pub struct Fixed<T>(T);
+
+// SAFETY: `init` initialises the `T` that `payload` returns; there is no tail.
+unsafe impl<T: Send + Sync + 'static> Stored for Fixed<T> {
+    type Ref = T;
+    type Input<'a> = T;
+
+    #[inline]
+    fn tail(_: &T) -> usize {
+        0
+    }
+
+    #[inline]
+    unsafe fn init(slot: *mut Self, input: T) {
+        // SAFETY: By the contract of the function.
+        unsafe { slot.write(Fixed(input)) }
+    }
+
+    #[inline]
+    unsafe fn payload<'a>(slot: *const Self, _: usize) -> &'a T {
+        // SAFETY: By the contract of the function.
+        unsafe { &(*slot).0 }
+    }
+}
+
+/// A payload of bytes.
+#[repr(transparent)]
+pub struct Bytes([u8; 0]);
+
+// SAFETY: `init` initialises all the bytes that `payload` returns.
+unsafe impl Stored for Bytes {
+    type Ref = [u8];
+    type Input<'a> = &'a [u8];
+
+    #[inline]
+    fn tail(input: &&[u8]) -> usize {
+        input.len()
+    }
+
+    #[inline]
+    unsafe fn init(slot: *mut Self, input: &[u8]) {
+        // SAFETY: By the contract of the function; `input` is a shared slice, so it does not
+        // overlap with memory that is valid for writes.
+        unsafe { core::ptr::copy_nonoverlapping(input.as_ptr(), slot.cast(), input.len()) }
+    }
+
+    #[inline]
+    unsafe fn payload<'a>(slot: *const Self, len: usize) -> &'a [u8] {
+        // SAFETY: By the contract of the function.
+        unsafe { core::slice::from_raw_parts(slot.cast(), len) }
+    }
+}
+
+/// An allocation with a head `X` and a payload `S`.
+#[repr(C)]
+pub struct Object<X, S> {
+    // First: retired objects are found by the address of their link.
+    link: Link,
+    refs: Refcount,
+    len: u32,
+    pub(crate) head: X,
+    payload: S,
+}
+
+/// The greatest tail of an object, in bytes.
+const TAIL_MAX: usize = i32::MAX as usize;
+
+impl<X, S: Stored> Object<X, S> {
+    const fn layout(len: usize) -> Layout {
+        let size = size_of::<Self>() + len;
+        // SAFETY: The alignment is that of a type; `len` is at most `TAIL_MAX`, so that the size
+        // does not overflow an `isize` when it is rounded up.
+        unsafe { Layout::from_size_align_unchecked(size, align_of::<Self>()) }
+    }
+
+    /// Bytes of the allocation.
+    pub fn bytes(&self) -> usize {
+        Self::layout(self.len as usize).size()
+    }
+
+    /// The payload.
+    #[inline]
+    pub(crate) fn payload<'p>(this: NonNull<Self>, _valid: &'p Self) -> &'p S::Ref {
+        // SAFETY: Objects are made by `Vacant::fill*` only, which initialises the payload with a
+        // tail of `len` bytes. The pointer is used instead of the reference because the tail lies
+        // beyond what the reference covers; `_valid` says for how long it is valid.
+        unsafe {
+            S::payload(
+                &raw const (*this.as_ptr()).payload,
+                (*this.as_ptr()).len as usize,
+            )
+        }
+    }
+
+    /// Takes another reference.
+    ///
+    /// The caller has one, or is in a read-side section in which a published pointer led to the
+    /// object, whose own reference is put after a grace period.
+    #[inline]
+    pub(crate) fn get(&self) {
+        self.refs.inc();
+    }
+
+    /// Gives a reference back; true if it was the last, and the caller must free the object.
+    #[must_use]
+    pub(crate) fn put(&self) -> bool {
+        self.refs.dec_and_test()
+    }
+
+    /// Drops head and payload, frees the memory and takes back its charge.
+    ///
+    /// # Safety
+    ///
+    /// The object was published, and nobody has a reference to it any more.
+    pub(crate) unsafe fn free(this: NonNull<Self>, ledger: &Ledger) {
+        // SAFETY: The caller owns the object, which was allocated by `Vacant::new` with the layout
+        // for its length.
+        unsafe {
+            let layout = Self::layout(this.as_ref().len as usize);
+            this.drop_in_place();
+            KVmalloc::free(this.cast(), layout);
+            ledger.uncharge(layout.size());
+        }
+    }
+}
+
+/// The memory for an object, without contents.
+pub struct Vacant<'m, X, S: Stored> {
+    ptr: NonNull<Object<X, S>>,
+    len: u32,
+    charge: ManuallyDrop<Charge<'m>>,
+}
+
+impl<'m, X, S: Stored> Vacant<'m, X, S> {
+    /// Allocates memory for an object with a tail of `len` bytes.
+    ///
+    /// Sleeps if `flags` allow it. The contents are undefined.
+    pub(crate) fn new(
+        len: usize,
+        flags: Flags,
+        charge: impl FnOnce(usize) -> Result<Charge<'m>>,
+    ) -> Result<Self> {
+        if len > TAIL_MAX {
+            return Err(E2BIG);
+        }
+        let layout = Object::<X, S>::layout(len);
+        let charge = charge(layout.size())?;
+        let ptr = KVmalloc::alloc(layout, flags, NumaNode::NO_NODE)?;
+        Ok(Self {
+            ptr: ptr.cast(),
+            len: len as u32,
+            charge: ManuallyDrop::new(charge),
+        })
+    }
+
+    /// Makes the object.
+    ///
+    /// # Safety
+    ///
+    /// `payload` initialises the payload with a tail of `self.len` bytes.
+    unsafe fn fill_raw(self, head: X, payload: impl FnOnce(*mut S)) -> New<'m, X, S> {
+        let mut this = ManuallyDrop::new(self);
+        let object = this.ptr.as_ptr();
+        // SAFETY: The memory is ours and large enough; every field is written once.
+        unsafe {
+            (&raw mut (*object).link).write(Link::new());
+            (&raw mut (*object).refs).write(Refcount::new(1));
+            (&raw mut (*object).len).write(this.len);
+            (&raw mut (*object).head).write(head);
+            payload(&raw mut (*object).payload);
+        }
+        New {
+            ptr: this.ptr,
+            // SAFETY: `this` is not used or dropped any more.
+            charge: ManuallyDrop::new(unsafe { ManuallyDrop::take(&mut this.charge) }),
+        }
+    }
+
+    /// Makes the object; `input` must have the tail that the memory was allocated for, or else the
+    /// kernel panics.
+    pub(crate) fn fill(self, head: X, input: S::Input<'_>) -> New<'m, X, S> {
+        assert!(S::tail(&input) == self.len as usize);
+        // SAFETY: By the contract of `Stored`, and the assertion.
+        unsafe { self.fill_raw(head, |slot| S::init(slot, input)) }
+    }
+}
+
+impl<'m, X> Vacant<'m, X, Bytes> {
+    /// Makes an object of bytes that `write` writes; if that fails, everything is freed.
+    pub(crate) fn fill_with(
+        self,
+        head: X,
+        write: impl FnOnce(&mut [u8]) -> Result,
+    ) -> Result<New<'m, X, Bytes>> {
+        let len = self.len as usize;
+        // SAFETY: The tail is zeroed, hence initialised.
+        let new = unsafe {
+            self.fill_raw(head, |slot| {
+                core::ptr::write_bytes(slot.cast::<u8>(), 0, len)
+            })
+        };
+        // SAFETY: The object is not shared yet, and its tail initialised.
+        let tail = unsafe {
+            let slot = (&raw mut (*new.ptr.as_ptr()).payload).cast::<u8>();
+            core::slice::from_raw_parts_mut(slot, len)
+        };
+        write(tail)?;
+        Ok(new)
+    }
+}
+
+impl<X, S: Stored> Drop for Vacant<'_, X, S> {
+    fn drop(&mut self) {
+        // SAFETY: The memory was allocated with this layout, is ours, and holds nothing to drop;
+        // the charge is not used afterwards.
+        unsafe {
+            KVmalloc::free(self.ptr.cast(), Object::<X, S>::layout(self.len as usize));
+            ManuallyDrop::drop(&mut self.charge);
+        }
+    }
+}
+
+/// An object that nobody else can reach yet.
+pub struct New<'m, X, S: Stored> {
+    ptr: NonNull<Object<X, S>>,
+    charge: ManuallyDrop<Charge<'m>>,
+}
+
+// SAFETY: Owns a head and a payload, and borrows a ledger, which is `Sync`.
+unsafe impl<X: Send, S: Stored> Send for New<'_, X, S> {}
+// SAFETY: Only gives shared references to what it owns.
+unsafe impl<X: Sync, S: Stored> Sync for New<'_, X, S> {}
+
+impl<'m, X, S: Stored> New<'m, X, S> {
+    /// Gives the object, its charge and its one reference to the caller.
+    pub(crate) fn publish(self) -> NonNull<Object<X, S>> {
+        let mut this = ManuallyDrop::new(self);
+        // SAFETY: `this` is not used or dropped any more.
+        unsafe { ManuallyDrop::take(&mut this.charge) }.keep();
+        this.ptr
+    }
+
+    /// Takes back what [`New::publish`] gave.
+    ///
+    /// # Safety
+    ///
+    /// `ptr` comes from `publish`, and nobody else has seen it. `charge` stands for the same number
+    /// of bytes on the same ledger.
+    pub(crate) unsafe fn recover(ptr: NonNull<Object<X, S>>, charge: Charge<'m>) -> Self {
+        Self {
+            ptr,
+            charge: ManuallyDrop::new(charge),
+        }
+    }
+
+    /// The payload.
+    pub fn payload(&self) -> &S::Ref {
+        // SAFETY: The object is ours.
+        Object::payload(self.ptr, unsafe { self.ptr.as_ref() })
+    }
+}
+
+impl<T: Send + Sync + 'static> New<'_, (), Fixed<T>> {
+    /// Takes the value out and frees the rest.
+    pub fn into_inner(self) -> T {
+        // SAFETY: The object is ours; the payload is moved out once, and only the memory is freed
+        // below.
+        let value = unsafe { (&raw const (*self.ptr.as_ptr()).payload).read() };
+        let this = ManuallyDrop::new(self);
+        drop(Vacant::<(), Fixed<T>> {
+            ptr: this.ptr,
+            len: 0,
+            // SAFETY: `this` is not used or dropped any more.
+            charge: ManuallyDrop::new(unsafe { core::ptr::read(&*this.charge) }),
+        });
+        value.0
+    }
+}
+
+impl<X, S: Stored> Drop for New<'_, X, S> {
+    fn drop(&mut self) {
+        // SAFETY: The object is ours and was made by `Vacant::fill*`; the charge is not used
+        // afterwards.
+        unsafe {
+            let layout = Object::<X, S>::layout(self.ptr.as_ref().len as usize);
+            self.ptr.drop_in_place();
+            KVmalloc::free(self.ptr.cast(), layout);
+            ManuallyDrop::drop(&mut self.charge);
+        }
+    }
+}

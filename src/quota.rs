@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a map may hold, and what it holds now.
+//!
+//! Everything a map allocates is charged here before it is allocated and uncharged when it is
+//! freed, so that what is retired and awaits its grace period counts like what is alive.
+
+use kernel::sync::atomic::{Atomic, Relaxed};
+
+/// Limits of a map; [`Limits::NONE`] is the default.
+#[derive(Clone, Copy)]
+pub struct Limits {
+    /// Greatest number of live keys.
+    pub entries: usize,
+    /// Greatest number of bytes: keys, values, tables, and what awaits a grace period.
+    pub bytes: usize,
+    /// Greatest number of buckets in the chain that a new key joins. Keys that collide beyond it
+    /// are refused with `E2BIG`, so that they cost the one who chose them and nobody else.
+    pub chain: usize,
+}
+
+impl Limits {
+    /// No limits.
+    pub const NONE: Limits = Limits {
+        entries: usize::MAX,
+        bytes: usize::MAX,
+        chain: usize::MAX,
+    };
+}
+
+/// The bytes that a map has allocated.
+pub struct Ledger {
+    bytes: Atomic<usize>,
+    max: usize,
+}
+
+impl Ledger {
+    /// A ledger that refuses charges beyond `max` bytes.
+    pub fn new(max: usize) -> Self {
+        Self {
+            bytes: Atomic::new(0),
+            max,
+        }
+    }
+
+    /// Bytes charged now.
+    pub fn bytes(&self) -> usize {
+        self.bytes.load(Relaxed)
+    }
+
+    /// Charges `bytes`, or returns `None` if that would exceed the limit. Any context.
+    pub fn charge(&self, bytes: usize) -> Option<Charge<'_>> {
+        let mut now = self.bytes.load(Relaxed);
+        loop {
+            let next = now.checked_add(bytes).filter(|n| *n <= self.max)?;
+            // Relaxed: the ledger counts, it publishes nothing.
+            match self.bytes.cmpxchg(now, next, Relaxed) {
+                Ok(_) => {
+                    return Some(Charge {
+                        ledger: self,
+                        bytes,
+                    })
+                }
+                Err(seen) => now = seen,
+            }
+        }
+    }
+
+    /// A charge of `bytes` that was kept before.
+    pub(crate) fn adopt(&self, bytes: usize) -> Charge<'_> {
+        Charge {
+            ledger: self,
+            bytes,
+        }
+    }
+
+    /// Takes back a charge whose object has been freed. Any context.
+    pub fn uncharge(&self, bytes: usize) {
+        self.bytes.add(bytes.wrapping_neg(), Relaxed);
+    }
+}
+
+/// A charge for something that is not part of the map yet; dropping it takes the charge back.
+pub struct Charge<'m> {
+    ledger: &'m Ledger,
+    bytes: usize,
+}
+
+impl Charge<'_> {
+    /// Leaves the charge with the ledger: the object belongs to the map from now on.
+    pub fn keep(self) {
+        core::mem::forget(self);
+    }
+}
+
+impl Drop for Charge<'_> {
+    fn drop(&mut self) {
+        self.ledger.uncharge(self.bytes);
+    }
+}

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Range: visiting all keys, each at most once, while others change the map.
+//!
+//! The walk goes through dirty, which has every live key (I2), in the order of hashes, and of keys
+//! where hashes are equal. It holds neither lock nor read-side section while it calls back: it
+//! collects a batch of keys and values in one section, takes references to them, and goes on behind
+//! the last one in the next. Since the order does not depend on the table, and a key's place in it
+//! never changes, no key comes twice, however often tables are replaced in between; and a key that
+//! is live from the beginning to the end is in dirty when its turn comes.
+//!
+//! Nothing is pinned but the batch (I7).
+
+use core::cmp::Ordering;
+use core::ops::Deref;
+use core::ptr::NonNull;
+use kernel::sync::rcu;
+
+use crate::entry::Entry;
+use crate::hash::Key;
+use crate::helpers::cond_resched;
+use crate::map::Map;
+use crate::object::{Object, Stored};
+use crate::rcu::Shared;
+use crate::value::{Counted, ValueRef};
+
+/// Pairs that are collected at a time.
+const BATCH: usize = 16;
+
+/// Home buckets that are looked at in one read-side section.
+const SECTION: usize = 256;
+
+/// A counted reference to an entry, for its key.
+pub struct KeyRef<'m, K: Key, S: Stored> {
+    entry: NonNull<Entry<K>>,
+    map: &'m Map<K, Counted<S>>,
+}
+
+impl<K: Key, S: Stored> Deref for KeyRef<'_, K, S> {
+    type Target = K::Ref;
+
+    fn deref(&self) -> &K::Ref {
+        // SAFETY: Our reference keeps the entry valid.
+        Object::payload(self.entry, unsafe { self.entry.as_ref() })
+    }
+}
+
+impl<K: Key, S: Stored> Drop for KeyRef<'_, K, S> {
+    fn drop(&mut self) {
+        // SAFETY: Our reference keeps the entry valid until it is given back; the last one to give
+        // back owns it. The map gives its own back only after a grace period, so no reader is left.
+        unsafe {
+            if self.entry.as_ref().put() {
+                Entry::destroy(self.entry, &self.map.policy, &self.map.reclaimer);
+            }
+        }
+    }
+}
+
+/// How far a walk has come: it goes on behind this.
+pub enum Cursor<'c, K: Key> {
+    /// Nowhere yet.
+    Start,
+    /// To this key, which need not be in the map.
+    Key(&'c K::Ref),
+}
+
+/// A place in the order of the walk.
+enum Place<'c, K: Key> {
+    /// Before all keys of this hash.
+    Before(u64),
+    /// At this key of this hash.
+    At(u64, &'c K::Ref),
+}
+
+impl<K: Key> Clone for Place<'_, K> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K: Key> Copy for Place<'_, K> {}
+
+impl<K: Key> Place<'_, K> {
+    fn hash(self) -> u64 {
+        match self {
+            Place::Before(hash) | Place::At(hash, _) => hash,
+        }
+    }
+
+    fn is_before(self, entry: Shared<'_, Entry<K>>) -> bool {
+        match self {
+            Place::Before(hash) => entry.hash() >= hash,
+            Place::At(hash, key) => match entry.hash().cmp(&hash) {
+                Ordering::Less => false,
+                Ordering::Greater => true,
+                Ordering::Equal => K::compare(key_of(entry), key).is_gt(),
+            },
+        }
+    }
+}
+
+fn key_of<'p, K: Key>(entry: Shared<'p, Entry<K>>) -> &'p K::Ref {
+    Object::payload(entry.as_ptr(), entry.get())
+}
+
+fn order<K: Key>(a: Shared<'_, Entry<K>>, b: Shared<'_, Entry<K>>) -> Ordering {
+    a.hash()
+        .cmp(&b.hash())
+        .then_with(|| K::compare(key_of(a), key_of(b)))
+}
+
+/// The first entries, in order, of those that were offered.
+struct Selection<'g, K: Key> {
+    entries: [Option<Shared<'g, Entry<K>>>; BATCH],
+    len: usize,
+}
+
+impl<'g, K: Key> Selection<'g, K> {
+    fn offer(&mut self, entry: Shared<'g, Entry<K>>) {
+        let at = self.entries[..self.len]
+            .iter()
+            .flatten()
+            .take_while(|e| order(**e, entry).is_lt())
+            .count();
+        if at == BATCH {
+            return;
+        }
+        if self.len < BATCH {
+            self.len += 1;
+        }
+        self.entries[at..self.len].rotate_right(1);
+        self.entries[at] = Some(entry);
+    }
+
+    fn is_full(&self) -> bool {
+        self.len == BATCH
+    }
+}
+
+/// A batch of pairs, in order.
+pub struct Batch<'m, K: Key, S: Stored> {
+    pairs: [Option<Pair<'m, K, S>>; BATCH],
+    last: bool,
+}
+
+/// A key and a value that it had during the walk.
+pub type Pair<'m, K, S> = (KeyRef<'m, K, S>, ValueRef<'m, S>);
+
+impl<'m, K: Key, S: Stored> Batch<'m, K, S> {
+    /// The pairs.
+    pub fn pairs(&self) -> impl Iterator<Item = &Pair<'m, K, S>> {
+        self.pairs.iter().flatten()
+    }
+
+    /// Whether no key follows.
+    pub fn is_last(&self) -> bool {
+        self.last
+    }
+}
+
+impl<K: Key, S: Stored> Map<K, Counted<S>> {
+    /// Calls `f` for each key and value, in the order of hashes, until it returns false.
+    ///
+    /// Process context. `f` is called without locks; it may sleep, and use this map in any way.
+    /// No key comes twice; a key that is in the map throughout comes exactly once; the values may be
+    /// from any moment of the call. O(n), and promotes dirty first, as the seed does.
+    pub fn range(&self, mut f: impl FnMut(&K::Ref, &S::Ref) -> bool) {
+        let mut batch = self.next_batch(Cursor::Start);
+        loop {
+            let mut last = None;
+            for (key, value) in batch.pairs() {
+                if !f(key, value) {
+                    return;
+                }
+                last = Some(&**key);
+            }
+            let Some(key) = last.filter(|_| !batch.is_last()) else {
+                return;
+            };
+            let next = self.next_batch(Cursor::Key(key));
+            batch = next;
+        }
+    }
+
+    /// The next pairs of a walk, behind `cursor`; for walks that are spread over several calls.
+    ///
+    /// Process context. A batch is empty only if the walk is over. At the start dirty is promoted.
+    pub fn next_batch<'m>(&'m self, cursor: Cursor<'_, K>) -> Batch<'m, K, S> {
+        let mut place = match cursor {
+            Cursor::Start => {
+                if self.roots.read(&rcu::read_lock()).1 {
+                    self.lock().promote();
+                }
+                Place::Before(0)
+            }
+            Cursor::Key(key) => Place::At(self.hash(key), key),
+        };
+        loop {
+            let (batch, next) = self.collect(place);
+            match next {
+                Some(hash) => place = Place::Before(hash),
+                None if batch.last || batch.pairs().next().is_some() => return batch,
+                // Everything that was selected has been deleted meanwhile: again from the same
+                // place, which is not merely a hash.
+                None => {}
+            }
+            cond_resched();
+        }
+    }
+
+    /// The first live pairs behind a place, as far as one read-side section goes; if there are none
+    /// so far, the hash to go on with.
+    fn collect<'m>(&'m self, place: Place<'_, K>) -> (Batch<'m, K, S>, Option<u64>) {
+        let guard = rcu::read_lock();
+        let table = self.roots.dirty(&guard);
+        let mut selection = Selection {
+            entries: [None; BATCH],
+            len: 0,
+        };
+        let first = table.home_of(place.hash());
+        let end = table.homes().min(first + SECTION);
+        let mut home = first;
+        while home < end && !selection.is_full() {
+            for entry in table.entries_of(home, &guard) {
+                let live = entry.get().load::<Counted<S>>(&guard).is_some();
+                if live && place.is_before(entry) {
+                    selection.offer(entry);
+                }
+            }
+            home += 1;
+        }
+        let mut batch = Batch {
+            pairs: [const { None }; BATCH],
+            // A full selection may have left some of the last bucket's entries out: the walk goes
+            // on behind its last pair, not behind the bucket.
+            last: home == table.homes() && !selection.is_full(),
+        };
+        if selection.len == 0 && !batch.last {
+            return (batch, Some(table.first_hash(home)));
+        }
+        let found = selection.entries.iter().flatten();
+        for (pair, entry) in batch.pairs.iter_mut().zip(found) {
+            // The key may have been deleted meanwhile.
+            let Some(seen) = entry.get().load::<Counted<S>>(&guard) else {
+                continue;
+            };
+            // The map gives its own reference back a grace period after it has retired the entry.
+            entry.get().get();
+            let key = KeyRef {
+                entry: entry.as_ptr(),
+                map: self,
+            };
+            *pair = Some((key, seen.count(&self.reclaimer)));
+        }
+        (batch, None)
+    }
+}

@@ -1,0 +1,446 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Publishing pointers to readers, and freeing what they pointed to.
+//!
+//! # Retiring
+//!
+//! An object that no published pointer reaches any more is *retired*: pushed on the list `next` of
+//! its map's [`Reclaimer`]. When no grace period is in flight, one winner moves the whole of `next`
+//! to `waiting` and starts one with `queue_rcu_work()`; the work then runs in process context
+//! (destructors of values may sleep), frees `waiting` only, and starts over if `next` is not empty.
+//!
+//! Two lists are necessary: while its work is pending, `queue_rcu_work()` starts no new grace
+//! period, so a work that emptied one common list would free objects whose readers are still there.
+//! At most two grace periods' worth of objects are waiting at any time.
+//!
+//! The only file that knows of `queue_rcu_work()` and its friends.
+
+use core::cell::UnsafeCell;
+use core::marker::PhantomData;
+use core::ptr::{null_mut, NonNull};
+use kernel::alloc::Flags;
+use kernel::prelude::*;
+use kernel::sync::atomic::{Acquire, Atomic, Full, Relaxed, Release};
+use kernel::sync::rcu::Guard;
+use kernel::types::Opaque;
+use kernel::{bindings, container_of};
+
+use crate::helpers::*;
+use crate::quota::{Charge, Ledger};
+
+/// Evidence that what is reachable now is not freed for as long as the evidence is held.
+///
+/// # Safety
+///
+/// While an implementor exists, an entry or table that its holder can reach from a map through
+/// published pointers is not freed: either a grace period that begins later cannot end (a read-side
+/// section), or such objects are retired only by the holder itself, when it lets go (the mutex).
+pub unsafe trait Protects {}
+
+// SAFETY: A grace period that starts after an object was unpublished (I11) waits for the section
+// that this guard is evidence of (I5).
+unsafe impl Protects for Guard {}
+
+/// A pointer that readers follow without a lock, and a flag that changes together with it.
+///
+/// # Invariants
+///
+/// The pointer, without its lowest bit, is null only before the first [`Published::store`];
+/// otherwise it points to a `T` that is not freed before a grace period has passed since the
+/// pointer was replaced.
+pub(crate) struct Published<T>(Atomic<*mut T>);
+
+impl<T> Published<T> {
+    const FLAG: usize = 1;
+
+    pub(crate) fn new() -> Self {
+        const { assert!(align_of::<T>() > Self::FLAG) };
+        Self(Atomic::new(null_mut()))
+    }
+
+    /// Reads the pointer and its flag.
+    ///
+    /// Acquire: pairs with the Release in [`Published::store`], so the reader sees the contents of
+    /// what it points to, and everything that was published before it.
+    #[inline]
+    pub(crate) fn load<'p>(&self, _protects: &'p impl Protects) -> (Shared<'p, T>, bool) {
+        let word = self.0.load(Acquire);
+        let ptr = word.map_addr(|a| a & !Self::FLAG);
+        // SAFETY: By the type invariant `ptr` was valid when it was loaded, and by I5 and I11 it
+        // remains so while `_protects` exists. It is not null: maps store both their pointers
+        // before anybody can use them.
+        let table = unsafe { Shared::new(NonNull::new_unchecked(ptr)) };
+        (table, word.addr() & Self::FLAG != 0)
+    }
+
+    /// Publishes another pointer.
+    ///
+    /// Release: pairs with the Acquire in [`Published::load`].
+    ///
+    /// # Safety
+    ///
+    /// `ptr` is valid until a grace period has passed after it has been replaced in turn. Stores
+    /// are serialised by the caller.
+    pub(crate) unsafe fn store(&self, ptr: NonNull<T>, flag: bool) {
+        let word = ptr.as_ptr().map_addr(|a| a | usize::from(flag));
+        self.0.store(word, Release);
+    }
+}
+
+/// The list link that every retirable object begins with.
+#[repr(transparent)]
+pub struct Link(UnsafeCell<*mut Link>);
+
+// SAFETY: Whoever may touch a link owns the object's retirement (I6): the one that retires it, then
+// the reclaimer. Ownership passes by the Full exchanges on `Reclaimer::next`.
+unsafe impl Send for Link {}
+// SAFETY: As above.
+unsafe impl Sync for Link {}
+
+impl Link {
+    /// A link that is on no list.
+    pub(crate) fn new() -> Self {
+        Self(UnsafeCell::new(null_mut()))
+    }
+}
+
+/// What a retired object is; kept in the low bits of pointers to it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    /// An entry, with the value that it then holds.
+    Entry = 0,
+    /// A value that was displaced from its entry.
+    Value = 1,
+    /// A table.
+    Table = 2,
+}
+
+/// The right to free an object once its grace period is over.
+///
+/// # Invariants
+///
+/// Points to an object of its kind that begins with a [`Link`], that no published pointer reaches
+/// (I11), and that nobody else has the right to free (I6).
+pub(crate) struct Retired(NonNull<Link>);
+
+impl Retired {
+    const MASK: usize = 3;
+
+    /// # Safety
+    ///
+    /// The invariants of the type.
+    pub(crate) unsafe fn new<T>(kind: Kind, object: NonNull<T>) -> Self {
+        const { assert!(align_of::<T>() > Self::MASK) };
+        Self(object.cast::<Link>().map_addr(|a| a | kind as usize))
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        match self.0.addr().get() & Self::MASK {
+            0 => Kind::Entry,
+            1 => Kind::Value,
+            _ => Kind::Table,
+        }
+    }
+
+    fn link(&self) -> NonNull<Link> {
+        let link = self.0.as_ptr().map_addr(|a| a & !Self::MASK);
+        // SAFETY: Objects do not lie in the first four bytes of the address space.
+        unsafe { NonNull::new_unchecked(link) }
+    }
+
+    /// The object, which is of type `T` if that is what it was made from.
+    pub(crate) fn object<T>(&self) -> NonNull<T> {
+        self.link().cast()
+    }
+}
+
+/// A private list of retired objects.
+pub(crate) struct Chain {
+    first: *mut Link,
+    last: *mut Link,
+    bytes: usize,
+}
+
+impl Chain {
+    /// Bytes of the objects on the list.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) const fn new() -> Self {
+        Self {
+            first: null_mut(),
+            last: null_mut(),
+            bytes: 0,
+        }
+    }
+
+    /// Adds an object of `bytes` bytes.
+    pub(crate) fn push(&mut self, retired: Retired, bytes: usize) {
+        let link = retired.link().as_ptr();
+        // SAFETY: By the invariant of `Retired` the link is ours.
+        unsafe { (*link).0.get().write(self.first) };
+        if self.first.is_null() {
+            self.last = link;
+        }
+        self.first = retired.0.as_ptr();
+        self.bytes += bytes;
+    }
+}
+
+/// Who frees the objects of a map.
+pub(crate) struct Owner {
+    /// What `free` is called with.
+    pub(crate) map: *const (),
+    /// Frees a retired object after its grace period, in process context; returns the bytes with
+    /// which it was retired.
+    pub(crate) free: unsafe fn(*const (), Retired) -> usize,
+}
+
+/// Frees what a map has retired, a grace period later.
+///
+/// # Invariants
+///
+/// While `busy`, the one who set it owns `waiting` and `work`.
+#[pin_data(PinnedDrop)]
+pub struct Reclaimer {
+    /// What the map has allocated.
+    pub ledger: Ledger,
+    next: Atomic<*mut Link>,
+    busy: Atomic<bool>,
+    waiting: UnsafeCell<*mut Link>,
+    retired_bytes: Atomic<usize>,
+    cycles: Atomic<usize>,
+    owner: Owner,
+    #[pin]
+    work: Opaque<bindings::rcu_work>,
+    #[pin]
+    queue: Opaque<bindings::wait_queue_head>,
+}
+
+// SAFETY: `waiting` and `work` are used by the holder of `busy` only; `owner.map` is used in the
+// work only, where `free` requires that the map is `Sync`.
+unsafe impl Send for Reclaimer {}
+// SAFETY: As above.
+unsafe impl Sync for Reclaimer {}
+
+impl Reclaimer {
+    /// # Safety
+    ///
+    /// `owner.free` may be called with `owner.map` and anything that is retired here, from any
+    /// thread, until the reclaimer is dropped.
+    pub(crate) unsafe fn new(owner: Owner, ledger: Ledger) -> impl PinInit<Self> {
+        pin_init!(Self {
+            ledger,
+            next: Atomic::new(null_mut()),
+            busy: Atomic::new(false),
+            waiting: UnsafeCell::new(null_mut()),
+            retired_bytes: Atomic::new(0),
+            cycles: Atomic::new(0),
+            owner,
+            work <- Opaque::ffi_init(|work| {
+                // SAFETY: `work` is valid for writes; `run` belongs to it.
+                unsafe { syncmap_helper_init_rcu_work(work, Self::run) }
+            }),
+            queue <- Opaque::ffi_init(|queue| {
+                // SAFETY: `queue` is valid for writes.
+                unsafe { syncmap_helper_init_waitqueue(queue) }
+            }),
+        })
+    }
+
+    /// Bytes that await a grace period.
+    pub fn retired_bytes(&self) -> usize {
+        self.retired_bytes.load(Relaxed)
+    }
+
+    /// Retires an object of `bytes` bytes. Any context but NMI.
+    pub(crate) fn retire(&self, retired: Retired, bytes: usize) {
+        let mut chain = Chain::new();
+        chain.push(retired, bytes);
+        self.retire_all(chain);
+    }
+
+    /// Retires the objects of a chain. Any context but NMI.
+    pub(crate) fn retire_all(&self, chain: Chain) {
+        if chain.first.is_null() {
+            return;
+        }
+        self.retired_bytes.add(chain.bytes, Relaxed);
+        let mut head = self.next.load(Relaxed);
+        loop {
+            // SAFETY: The chain and with it its last link are ours until the exchange succeeds.
+            unsafe { (*(*chain.last).0.get()) = head };
+            // Full: gives the links away (pairs with the exchange in `start`), comes after all
+            // stores that unpublished the objects (I11), and before the load of `busy` in `start`,
+            // see there.
+            match self.next.cmpxchg(head, chain.first, Full) {
+                Ok(_) => break,
+                Err(seen) => head = seen,
+            }
+        }
+        self.start();
+    }
+
+    /// Starts a grace period for what is on `next`, unless one is in flight, whose end starts it.
+    ///
+    /// Either this sees that nobody is busy, or the one who is sees, after it has cleared `busy`,
+    /// what was pushed before: both sides have a full barrier between their store and their load
+    /// (the pattern SB of the memory model).
+    fn start(&self) {
+        while !self.next.load(Relaxed).is_null()
+            && !self.busy.load(Relaxed)
+            && !self.busy.xchg(true, Full)
+        {
+            // Full: takes the links over; pairs with the exchange in `retire_all`.
+            let list = self.next.xchg(null_mut(), Full);
+            if list.is_null() {
+                // Another one was faster, and has finished meanwhile.
+                self.busy.xchg(false, Full);
+                continue;
+            }
+            // SAFETY: We hold `busy`, so `waiting` is ours, and the work is not pending: it is
+            // queued by holders of `busy` only, and clears `busy` after it has begun to run. The
+            // grace period starts here, after every object of `list` was unpublished (I11).
+            unsafe {
+                *self.waiting.get() = list;
+                syncmap_helper_queue_rcu_work(self.work.get());
+            }
+            return;
+        }
+    }
+
+    /// Runs in process context when the grace period for `waiting` is over.
+    unsafe extern "C" fn run(work: *mut bindings::work_struct) {
+        // SAFETY: `work` is the member of an `rcu_work`, which is `work` of a `Reclaimer`, which is
+        // not freed before it has waited for this function (see `drop`).
+        let this = unsafe {
+            let rcu_work = container_of!(work, bindings::rcu_work, work);
+            &*container_of!(Opaque::cast_from(rcu_work), Reclaimer, work)
+        };
+        // SAFETY: `busy` was set by the one who queued this work and passed to it.
+        let mut at = unsafe { core::mem::replace(&mut *this.waiting.get(), null_mut()) };
+        while let Some(link) = NonNull::new(at) {
+            let retired = Retired(link);
+            // SAFETY: The link was given to us by `retire_all`.
+            at = unsafe { *retired.link().as_ref().0.get() };
+            // SAFETY: The grace period of the object is over, and by I6 we are the only ones to
+            // free it.
+            let bytes = unsafe { (this.owner.free)(this.owner.map, retired) };
+            this.retired_bytes.add(bytes.wrapping_neg(), Relaxed);
+            cond_resched();
+        }
+        // Full: what was freed is uncharged before a waiter sees the cycle (`charge`).
+        this.cycles.fetch_add(1, Full);
+        // SAFETY: `queue` was initialised by `new`.
+        unsafe { syncmap_helper_wake_up_all(this.queue.get()) };
+        this.busy.xchg(false, Full);
+        this.start();
+    }
+
+    /// Charges `bytes`.
+    ///
+    /// If that exceeds the limit and `flags` allow sleeping, waits for what is retired to be freed:
+    /// `EDQUOT` if there is no room even so, `EINTR` if a fatal signal arrives.
+    pub(crate) fn charge(&self, bytes: usize, flags: Flags) -> Result<Charge<'_>> {
+        loop {
+            // In this order: what is freed after the failed charge was retired before it.
+            let seen = self.cycle();
+            let retired = self.retired_bytes();
+            if let Some(charge) = self.ledger.charge(bytes) {
+                return Ok(charge);
+            }
+            if retired == 0 || !flags.contains(GFP_KERNEL) {
+                return Err(EDQUOT);
+            }
+            self.wait(seen)?;
+        }
+    }
+
+    /// The number of times that retired objects have been freed; see [`Reclaimer::wait`].
+    pub(crate) fn cycle(&self) -> usize {
+        self.cycles.load(Acquire)
+    }
+
+    /// Waits until objects have been freed again after `seen` was returned by [`Reclaimer::cycle`].
+    /// Something must be retired. Sleeps; `EINTR` if a fatal signal arrives.
+    pub(crate) fn wait(&self, seen: usize) -> Result {
+        // SAFETY: `queue` was initialised by `new`, `cycles` is valid for atomic reads.
+        let ret = unsafe {
+            syncmap_helper_wait_cycle(self.queue.get(), self.cycles.as_ptr().cast_const(), seen)
+        };
+        if ret == 0 {
+            Ok(())
+        } else {
+            Err(EINTR)
+        }
+    }
+
+    /// Waits until everything that was retired has been freed. Sleeps, for about as long as a grace
+    /// period if there is anything to free, and for more if others go on retiring.
+    pub(crate) fn drain(&self) {
+        while self.busy.load(Acquire) || !self.next.load(Acquire).is_null() {
+            self.start();
+            // SAFETY: `work` was initialised by `new`.
+            unsafe { bindings::flush_rcu_work(self.work.get()) };
+        }
+    }
+}
+
+#[pinned_drop]
+impl PinnedDrop for Reclaimer {
+    /// I8: after this, nothing of the reclaimer is queued or runs.
+    fn drop(self: Pin<&mut Self>) {
+        self.drain();
+        // The last holder of `busy` may have cleared it and be about to return.
+        // SAFETY: `work` was initialised by `new`.
+        unsafe { bindings::flush_rcu_work(self.work.get()) };
+    }
+}
+
+/// A reference to an entry or a table of a map, for as long as it is protected.
+///
+/// A pointer rather than a reference underneath: it keeps the right to free the object, which a
+/// shared reference would lose.
+pub struct Shared<'p, T> {
+    ptr: NonNull<T>,
+    _protected: PhantomData<&'p T>,
+}
+
+impl<T> Clone for Shared<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Shared<'_, T> {}
+
+impl<'p, T> Shared<'p, T> {
+    /// # Safety
+    ///
+    /// `ptr` is valid for `'p`, and shared.
+    pub(crate) unsafe fn new(ptr: NonNull<T>) -> Self {
+        Self {
+            ptr,
+            _protected: PhantomData,
+        }
+    }
+
+    pub(crate) fn as_ptr(self) -> NonNull<T> {
+        self.ptr
+    }
+
+    /// The same as a reference, for the whole of its life.
+    pub(crate) fn get(self) -> &'p T {
+        // SAFETY: By the contract of `new`.
+        unsafe { self.ptr.as_ref() }
+    }
+}
+
+impl<T> core::ops::Deref for Shared<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.get()
+    }
+}

@@ -1,0 +1,487 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The two published pointers, *R* and *D*, and the only ways in which they change.
+//!
+//! R is the read table and the flag `amended`, D the dirty table, which is never null: while not
+//! amended, D *is* R's table. Who holds the mutex has a [`Locked`], whose methods change R and D in
+//! the one right order, and retire what nobody can reach any more. Readers need only
+//! [`Roots::read`] and [`Roots::dirty`].
+//!
+//! # Invariants
+//!
+//! - **I1** With the mutex free and amended: an entry of read is in D (the same entry) or Expunged,
+//!   never both. An entry that is only in dirty becomes Expunged only to be removed. Expunged ends
+//!   only for an entry found in the *current* read, with the mutex held.
+//! - **I2** At every instant D holds every live key; if not amended, so does read.
+//! - **I3** A key has at most one entry that can be reached from the current R and D together.
+//! - **I4** Live ⇄ Deleted needs no lock; an entry becomes Expunged only from Deleted, or as a
+//!   delete's own last step.
+//! - **I5** What a reader got stays valid until its RCU section ends; a lock-free writer stays in
+//!   one section from finding an entry to finishing its compare-and-swap, which also rules out ABA:
+//!   memory is used again only after a grace period.
+//! - **I6** Entry, value node and table are each retired exactly once, by exactly one of: promotion
+//!   (from the explicit list), removal, sweep, replacement of a table, Clear, and the end of the
+//!   map. The value that is in an entry *when it is freed* goes with it.
+//! - **I7** Nothing that a sleeping Range holds delays the freeing of anything but itself.
+//! - **I8** The end of a map: no users (it is borrowed by all of them); the worker is stopped; what
+//!   is retired is drained until nothing is left; then the rest is freed. Nothing runs in the text
+//!   of the module after that. It sleeps, so a map is never dropped in atomic context.
+//! - **I9** A failed operation changes nothing that a reader, a writer or a counter can see.
+//! - **I10** A live key never changes its entry; an entry never moves within a published table.
+//! - **I11** An object is retired only after every published pointer to it (from R, D, a table, a
+//!   list) has been replaced, and its grace period starts after the last such store.
+//!
+//! `docs/design.md` has the argument for each.
+
+use core::cell::Cell;
+use core::ptr::NonNull;
+use kernel::sync::rcu::Guard;
+use kernel::sync::MutexGuard;
+
+use crate::entry::{Entry, ExpungedList};
+use crate::hash::Key;
+use crate::helpers::cond_resched;
+use crate::rcu::{self, Kind, Protects, Published, Reclaimer, Retired, Shared};
+use crate::table::{Table, TableBox};
+
+/// R and D.
+///
+/// # Invariants
+///
+/// Both point to tables of the same era; D to R's table, unless amended.
+pub(crate) struct Roots<K> {
+    read: Published<Table<K>>,
+    dirty: Published<Table<K>>,
+}
+
+impl<K: Key> Roots<K> {
+    /// R and D, pointing to one empty table.
+    pub(crate) fn new(empty: TableBox<'_, K>) -> Self {
+        let table = empty.publish();
+        let (read, dirty) = (Published::new(), Published::new());
+        // SAFETY: Nobody else can see the pointers yet. The table is freed by `Locked`, a grace
+        // period after it has been replaced, or with the map.
+        unsafe {
+            read.store(table, false);
+            dirty.store(table, false);
+        }
+        Self { read, dirty }
+    }
+
+    /// R: the read table, and whether dirty has keys that it lacks.
+    #[inline]
+    pub(crate) fn read<'p>(&self, protects: &'p impl Protects) -> (Shared<'p, Table<K>>, bool) {
+        self.read.load(protects)
+    }
+
+    /// D. A lookup loads R first: the acquire there orders the two loads, so that D is at least as
+    /// new as the flag `amended` that led here.
+    #[inline]
+    pub(crate) fn dirty<'p>(&self, protects: &'p impl Protects) -> Shared<'p, Table<K>> {
+        self.dirty.load(protects).0
+    }
+}
+
+/// What the mutex guards, besides every change of R, D and the tables.
+pub(crate) struct Guarded<K: Key> {
+    /// The entries that read has and dirty lacks.
+    expunged: ExpungedList<K>,
+    /// An empty table and its era, for a Clear that finds no memory.
+    spare: Cell<Option<Spare<K>>>,
+    pub(crate) counters: Counters,
+}
+
+/// An empty table that nobody can see, and a new era that it owns.
+struct Spare<K>(NonNull<Table<K>>);
+
+// SAFETY: Owns a table.
+unsafe impl<K: Key> Send for Spare<K> {}
+
+/// What has happened to a map, for its statistics.
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(crate) misses: Cell<usize>,
+    pub(crate) promotions: Cell<usize>,
+    pub(crate) expunged: Cell<usize>,
+    pub(crate) sweeps: Cell<usize>,
+}
+
+/// Adds to a counter.
+pub(crate) fn count(counter: &Cell<usize>, by: usize) {
+    counter.set(counter.get().wrapping_add(by));
+}
+
+impl<K: Key> Guarded<K> {
+    pub(crate) fn new() -> Self {
+        Self {
+            expunged: ExpungedList::new(),
+            spare: Cell::new(None),
+            counters: Counters::default(),
+        }
+    }
+}
+
+/// The mutex, held: permission to change R, D, and the tables.
+///
+/// What is retired through it goes to the reclaimer when the mutex is released, not before, so that
+/// everything reachable now is valid for as long as this exists.
+pub(crate) struct Locked<'m, K: Key> {
+    // Dropped in this order: retiring may start a grace period, which need not happen under the
+    // mutex.
+    guarded: MutexGuard<'m, Guarded<K>>,
+    retired: RetireLater<'m>,
+    roots: &'m Roots<K>,
+}
+
+/// Objects that are retired when this is dropped.
+struct RetireLater<'m> {
+    chain: Cell<rcu::Chain>,
+    reclaimer: &'m Reclaimer,
+}
+
+impl RetireLater<'_> {
+    fn push(&self, retired: Retired, bytes: usize) {
+        let mut chain = self.chain.replace(rcu::Chain::new());
+        chain.push(retired, bytes);
+        self.chain.set(chain);
+    }
+
+    /// Bytes that are retired, or are about to be.
+    fn bytes(&self) -> usize {
+        let chain = self.chain.replace(rcu::Chain::new());
+        let bytes = self.reclaimer.retired_bytes() + chain.bytes();
+        self.chain.set(chain);
+        bytes
+    }
+}
+
+impl Drop for RetireLater<'_> {
+    fn drop(&mut self) {
+        self.reclaimer
+            .retire_all(self.chain.replace(rcu::Chain::new()));
+    }
+}
+
+// SAFETY: Entries and tables are retired by methods of `Locked` only, of which there is one per map
+// at a time, and reach the reclaimer when it is dropped.
+unsafe impl<K: Key> Protects for Locked<'_, K> {}
+
+/// There is no room in dirty: the caller allocates a table for so many entries, and comes again.
+pub(crate) struct NeedsTable {
+    pub(crate) entries: usize,
+}
+
+impl<'m, K: Key> Locked<'m, K> {
+    pub(crate) fn new(
+        guarded: MutexGuard<'m, Guarded<K>>,
+        roots: &'m Roots<K>,
+        reclaimer: &'m Reclaimer,
+    ) -> Self {
+        Self {
+            guarded,
+            retired: RetireLater {
+                chain: Cell::new(rcu::Chain::new()),
+                reclaimer,
+            },
+            roots,
+        }
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.guarded.counters
+    }
+
+    /// The read table.
+    pub(crate) fn read(&self) -> Shared<'_, Table<K>> {
+        self.roots.read(self).0
+    }
+
+    pub(crate) fn amended(&self) -> bool {
+        self.roots.read(self).1
+    }
+
+    /// The dirty table; the read table while not amended.
+    pub(crate) fn dirty(&self) -> Shared<'_, Table<K>> {
+        self.roots.dirty(self)
+    }
+
+    fn retire_table(&self, table: Shared<'_, Table<K>>, bytes: usize) {
+        // SAFETY: The caller has just replaced the last published pointer to the table (I11), which
+        // it can do only once (I6).
+        let retired = unsafe { Retired::new(Kind::Table, table.as_ptr()) };
+        self.retired.push(retired, bytes);
+    }
+
+    fn retire_entry(&self, entry: Shared<'_, Entry<K>>) {
+        // SAFETY: The caller has just taken the entry out of the last place where it could be
+        // reached (I11), which it can do only once (I6).
+        let retired = unsafe { Retired::new(Kind::Entry, entry.as_ptr()) };
+        self.retired.push(retired, entry.bytes());
+    }
+
+    /// Replaces D by a larger copy, while amended.
+    ///
+    /// A reader that still has the old D finds everything that was live when it loaded D (I2): the
+    /// copy refers to the same entries (I3, I10).
+    fn grow_dirty(&self, table: TableBox<'m, K>) {
+        let old = self.dirty();
+        table.carry_on(&old);
+        // SAFETY: Serialised by the mutex; the table is retired after it has been replaced.
+        unsafe { self.roots.dirty.store(table.publish(), false) };
+        self.retire_table(old, old.bytes());
+    }
+
+    /// The seed's `dirtyLocked`: makes a dirty table of the entries of read that are not deleted,
+    /// which become Expunged, and sets `amended`.
+    ///
+    /// D is published before R says that it is to be looked at, so that no reader finds `amended`
+    /// and a D without it (I2).
+    fn start_dirty(&self, table: TableBox<'m, K>) {
+        let read = self.read();
+        for home in 0..table.homes() {
+            for entry in table.entries_of(home, self) {
+                // I1: Expunged first, and then not in dirty, before dirty can be seen.
+                if entry.try_expunge_locked() {
+                    table.unlink(entry);
+                    self.guarded.expunged.push(entry);
+                    count(&self.counters().expunged, 1);
+                }
+            }
+            cond_resched();
+        }
+        table.add_count(table.used() as isize);
+        // SAFETY: Serialised by the mutex; R's table is not replaced, D's is R's.
+        unsafe {
+            self.roots.dirty.store(table.publish(), false);
+            self.roots.read.store(read.as_ptr(), true);
+        }
+    }
+
+    /// Dirty, with room for an entry of this hash: made, or made larger, of `spare` if need be.
+    ///
+    /// If `spare` will not do, nothing has changed, and the caller is told what to allocate. Only
+    /// the copy can fail, and it fills a table that nobody can see.
+    pub(crate) fn dirty_with_room(
+        &self,
+        hash: u64,
+        spare: &mut Option<TableBox<'m, K>>,
+    ) -> core::result::Result<Shared<'_, Table<K>>, NeedsTable> {
+        let old = self.dirty();
+        let amended = self.amended();
+        if amended && old.has_room(hash) {
+            return Ok(old);
+        }
+        let entries = if amended {
+            old.capacity_to_grow()
+        } else {
+            old.used() + 1
+        };
+        let Some(table) = spare.take() else {
+            return Err(NeedsTable { entries });
+        };
+        if table.copy_from(&old, self).is_err() || !table.has_room(hash) {
+            return Err(NeedsTable {
+                entries: table.capacity_to_grow().max(old.used() + 1),
+            });
+        }
+        // The table was allocated without the mutex: a Clear may have come in between.
+        let mut table = table;
+        table.set_era(old.era_ptr());
+        if amended {
+            self.grow_dirty(table);
+        } else {
+            self.start_dirty(table);
+        }
+        Ok(self.dirty())
+    }
+
+    /// Puts an Expunged entry of read back into dirty, which has room for it; the caller makes it
+    /// Live next. I1: this way round, for the same reason as in `start_dirty`.
+    pub(crate) fn relink(&self, entry: Shared<'_, Entry<K>>) {
+        self.guarded.expunged.remove(entry);
+        self.link_new(entry);
+    }
+
+    /// Links an entry in dirty, which has room for it.
+    pub(crate) fn link_new(&self, entry: Shared<'_, Entry<K>>) {
+        let linked = self.dirty().insert(entry);
+        debug_assert!(linked.is_ok());
+        self.dirty().add_count(1);
+    }
+
+    /// Unlinks and retires an Expunged entry that was only in dirty.
+    pub(crate) fn unlink_dirty_only(&self, entry: Shared<'_, Entry<K>>) {
+        if self.dirty().unlink(entry) {
+            self.dirty().add_count(-1);
+            self.retire_entry(entry);
+        }
+    }
+
+    /// Unlinks an Expunged entry that is in read and in dirty, and retires it: the sweep.
+    ///
+    /// In read, slots are only ever emptied.
+    pub(crate) fn unlink_swept(&self, entry: Shared<'_, Entry<K>>) {
+        let mut linked = self.dirty().unlink(entry);
+        if linked {
+            self.dirty().add_count(-1);
+        }
+        if self.amended() {
+            linked |= self.read().unlink(entry);
+        }
+        if linked {
+            count(&self.counters().expunged, 1);
+            self.retire_entry(entry);
+        }
+    }
+
+    /// Unlinks from read, and retires, one of the entries that read has and dirty lacks; whether
+    /// there was one.
+    pub(crate) fn sweep_expunged(&self) -> bool {
+        let Some(entry) = self.guarded.expunged.pop() else {
+            return false;
+        };
+        self.read().unlink(entry);
+        self.retire_entry(entry);
+        true
+    }
+
+    /// Dirty becomes read: one store.
+    ///
+    /// The superseded table and the entries that only it had (I1) cannot be reached any more. These
+    /// are exactly the entries on the list: an unexpunged one has been taken off, and entries that
+    /// the *next* dirty will expunge are not on it yet (I6).
+    pub(crate) fn promote(&self) {
+        let (read, amended) = self.roots.read(self);
+        if !amended {
+            return;
+        }
+        let dirty = self.dirty();
+        count(&self.counters().promotions, 1);
+        count(&self.counters().misses, dirty.misses());
+        // SAFETY: Serialised by the mutex; `dirty` is D, and remains it.
+        unsafe { self.roots.read.store(dirty.as_ptr(), false) };
+        self.retire_table(read, read.bytes());
+        while let Some(entry) = self.guarded.expunged.pop() {
+            self.retire_entry(entry);
+        }
+    }
+
+    /// Replaces read and dirty by a smaller copy, while not amended; the table comes back if it is
+    /// too small.
+    ///
+    /// Either order of the stores will do: both tables have every entry.
+    pub(crate) fn shrink(&self, table: TableBox<'m, K>) {
+        let old = self.dirty();
+        if self.amended() || table.copy_from(&old, self).is_err() {
+            return;
+        }
+        let mut table = table;
+        table.set_era(old.era_ptr());
+        let table = table.publish();
+        // SAFETY: Serialised by the mutex; the table is retired after it has been replaced.
+        unsafe {
+            self.roots.dirty.store(table, false);
+            self.roots.read.store(table, false);
+        }
+        self.retire_table(old, old.bytes());
+    }
+
+    /// Whether Clear has nothing to do.
+    pub(crate) fn is_empty(&self) -> bool {
+        let (read, amended) = self.roots.read(self);
+        !amended && read.used() == 0
+    }
+
+    /// Takes the spare empty table.
+    pub(crate) fn take_spare(&self) -> Option<NonNull<Table<K>>> {
+        self.guarded.spare.take().map(|s| s.0)
+    }
+
+    /// Makes an empty table the spare, or returns it if there is one already.
+    pub(crate) fn put_spare(&self, table: NonNull<Table<K>>) -> Option<NonNull<Table<K>>> {
+        let spare = &self.guarded.spare;
+        let (keep, back) = match spare.take() {
+            Some(spare) => (spare, Some(table)),
+            None => (Spare(table), None),
+        };
+        spare.set(Some(keep));
+        back
+    }
+
+    /// Empties the map: R and then D become `empty`, a table with an era of its own.
+    ///
+    /// R first: the other way round, a key that is only in dirty would be gone while a key of read
+    /// is still there, at no single instant. What D refers to is retired with it, by marking it as
+    /// the owner; the entries that only read has are those on the list.
+    ///
+    /// # Safety
+    ///
+    /// `empty` is an empty table that nobody else can see, and whose era no other table has.
+    pub(crate) unsafe fn clear(&self, empty: NonNull<Table<K>>) {
+        let (read, amended) = self.roots.read(self);
+        let dirty = self.dirty();
+        if amended {
+            count(&self.counters().misses, dirty.misses());
+        }
+        // SAFETY: Serialised by the mutex; by the contract of the function.
+        unsafe {
+            self.roots.read.store(empty, false);
+            self.roots.dirty.store(empty, false);
+        }
+        if amended {
+            self.retire_table(read, read.bytes());
+        }
+        while let Some(entry) = self.guarded.expunged.pop() {
+            self.retire_entry(entry);
+        }
+        // All that is charged now is retired, but for what was so before, and what is new.
+        // SAFETY: `empty` is valid while it is R.
+        let new = unsafe { empty.as_ref() }.bytes();
+        let before = self.retired.bytes() + new;
+        let owned = self.retired.reclaimer.ledger.bytes().saturating_sub(before);
+        dirty.own(owned);
+        self.retire_table(dirty, owned.max(1));
+    }
+}
+
+/// An entry found by a lookup, and where.
+pub(crate) enum Found<'g, K> {
+    /// In this read table.
+    Read(Shared<'g, Entry<K>>, Shared<'g, Table<K>>),
+    /// Only in this dirty table; the lookup has missed read.
+    Dirty(Shared<'g, Entry<K>>, Shared<'g, Table<K>>),
+    /// In neither; read was complete.
+    Nowhere,
+    /// In neither; the lookup has missed read, and looked into this dirty table.
+    Missed(Shared<'g, Table<K>>),
+}
+
+impl<K: Key> Roots<K> {
+    /// Looks a key up, in read and, if that does not have all keys, in dirty.
+    ///
+    /// Never locks, never starts over: at most two probes. Why "absent" is right: not amended, R's
+    /// table held every live key when R was loaded; amended, D's did when D was loaded (I2), however
+    /// old R is by then, since whatever replaces D publishes a table that is complete at that moment.
+    /// So a key that is in neither was absent at an instant within the call.
+    #[inline]
+    pub(crate) fn lookup<'g>(&self, hash: u64, key: &K::Ref, guard: &'g Guard) -> Found<'g, K> {
+        let (read, amended) = self.read(guard);
+        if let Some(entry) = read.find(hash, key, guard) {
+            return Found::Read(entry, read);
+        }
+        if !amended {
+            return Found::Nowhere;
+        }
+        let dirty = self.dirty(guard);
+        match dirty.find(hash, key, guard) {
+            Some(entry) => Found::Dirty(entry, dirty),
+            None => Found::Missed(dirty),
+        }
+    }
+}
+
+/// Evidence for whoever is the only one left to know a table and its entries.
+pub(crate) struct Orphans;
+
+// SAFETY: Used by `lifecycle` only, on tables that it owns, and whose entries it frees itself.
+unsafe impl Protects for Orphans {}

@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a live entry holds: the value policies.
+//!
+//! An entry holds one word. A [`Policy`] says what a word stands for, and who frees it:
+//!
+//! * [`Counted`]: a node of the map's own, with a reference count. Displaced nodes are retired by
+//!   the map; readers may keep a reference across sleeps.
+//! * [`Borrowed`]: a pointer of the caller's own, as in an XArray. Displaced pointers are handed
+//!   back, and their owner frees them after a grace period; what Clear, or the end of the map,
+//!   drops, goes to a release function after one.
+
+use core::marker::PhantomData;
+use core::ops::Deref;
+use core::ptr::NonNull;
+use kernel::ffi::c_void;
+use kernel::prelude::*;
+
+use crate::object::{Bytes, Fixed, New, Object, Stored};
+use crate::rcu::{Kind, Reclaimer, Retired};
+
+/// A value word: aligned to four bytes, never null.
+pub type Word = NonNull<()>;
+
+/// What the words in the entries of a map stand for.
+///
+/// # Safety
+///
+/// Words are not null and aligned to at least four bytes. What `see` returns for a word stays valid
+/// until the word, displaced, has been handed to `old` or `put` *and* a grace period has passed.
+pub unsafe trait Policy: Send + Sync + 'static {
+    /// A value that is about to be stored.
+    type Value<'m>;
+    /// A value as a reader sees it, for as long as its read-side section lasts.
+    type Seen<'g>: Copy;
+    /// A value that is not in the map any more, but may still be seen by readers.
+    type Old<'m>;
+
+    /// Gives a value to the map.
+    fn into_word(value: Self::Value<'_>) -> Word;
+
+    /// Takes back what [`Policy::into_word`] gave.
+    ///
+    /// # Safety
+    ///
+    /// `word` comes from `into_word` of a value for this map, and nobody has seen it.
+    unsafe fn from_word(word: Word, reclaimer: &Reclaimer) -> Self::Value<'_>;
+
+    /// # Safety
+    ///
+    /// `word` was found in an entry in a read-side section that lasts for `'g`.
+    unsafe fn see<'g>(word: Word) -> Self::Seen<'g>;
+
+    /// Makes an owner of a displaced value.
+    ///
+    /// # Safety
+    ///
+    /// The caller has taken `word` out of its entry.
+    unsafe fn old(word: Word, reclaimer: &Reclaimer) -> Self::Old<'_>;
+
+    /// Frees the value of a freed entry. Process context.
+    ///
+    /// # Safety
+    ///
+    /// `word` was in the entry when it was freed, a grace period after it was retired.
+    unsafe fn put(&self, word: Word, reclaimer: &Reclaimer);
+
+    /// Frees a displaced value that was retired by itself; returns the bytes it was retired with.
+    /// Process context.
+    ///
+    /// # Safety
+    ///
+    /// `word` was retired by the `Old` of this policy, and its grace period is over.
+    unsafe fn put_retired(word: Word, reclaimer: &Reclaimer) -> usize;
+}
+
+/// A reference-counted node.
+type Node<S> = Object<(), S>;
+
+/// Values in nodes of the map's own: [`Fixed<V>`](Fixed) or [`Bytes`].
+pub struct Counted<S>(PhantomData<fn() -> S>);
+
+impl<S> Counted<S> {
+    /// The policy.
+    pub const NEW: Self = Counted(PhantomData);
+}
+
+/// A node that has not been stored yet; made by `Map::prepare*`.
+///
+/// Dropping it frees it: in process context if the value's destructor may sleep.
+pub struct Prepared<'m, S: Stored> {
+    pub(crate) node: New<'m, (), S>,
+}
+
+impl<S: Stored> Prepared<'_, S> {
+    /// The value.
+    pub fn get(&self) -> &S::Ref {
+        self.node.payload()
+    }
+}
+
+impl<T: Send + Sync + 'static> Prepared<'_, Fixed<T>> {
+    /// Takes the value out and frees the node.
+    pub fn into_inner(self) -> T {
+        self.node.into_inner()
+    }
+}
+
+/// A counted value as a reader sees it.
+pub struct Seen<'g, S> {
+    node: NonNull<Node<S>>,
+    _section: PhantomData<&'g ()>,
+}
+
+impl<S> Clone for Seen<'_, S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S> Copy for Seen<'_, S> {}
+
+impl<'g, S: Stored> Seen<'g, S> {
+    /// The value.
+    #[inline]
+    pub fn get(self) -> &'g S::Ref {
+        // SAFETY: By the contract of `Policy`, the node is valid for `'g`.
+        Object::payload(self.node, unsafe { self.node.as_ref() })
+    }
+
+    /// Takes a reference that outlives the read-side section.
+    pub(crate) fn count(self, reclaimer: &Reclaimer) -> ValueRef<'_, S> {
+        // SAFETY: The node is valid for `'g`. Its entry's own reference is put only a grace period
+        // after the node was displaced, so the count cannot be zero here.
+        unsafe { self.node.as_ref() }.get();
+        ValueRef {
+            node: self.node,
+            reclaimer,
+        }
+    }
+
+    /// Whether this is the very node that `other` refers to, not merely an equal value.
+    pub fn is(self, other: &ValueRef<'_, S>) -> bool {
+        self.node == other.node
+    }
+}
+
+// SAFETY: Nodes are aligned like the pointer in their link. A displaced node is retired when its
+// `Old` is dropped, or with its entry, and its memory not freed before a grace period has passed.
+unsafe impl<S: Stored> Policy for Counted<S> {
+    type Value<'m> = Prepared<'m, S>;
+    type Seen<'g> = Seen<'g, S>;
+    type Old<'m> = Old<'m, S>;
+
+    fn into_word(value: Prepared<'_, S>) -> Word {
+        value.node.publish().cast()
+    }
+
+    unsafe fn from_word(word: Word, reclaimer: &Reclaimer) -> Prepared<'_, S> {
+        let node = word.cast::<Node<S>>();
+        // SAFETY: By the contract of the function the node is the caller's.
+        let bytes = unsafe { node.as_ref() }.bytes();
+        Prepared {
+            // SAFETY: As above; `publish` has kept the charge that is adopted here.
+            node: unsafe { New::recover(node, reclaimer.ledger.adopt(bytes)) },
+        }
+    }
+
+    #[inline]
+    unsafe fn see<'g>(word: Word) -> Seen<'g, S> {
+        Seen {
+            node: word.cast(),
+            _section: PhantomData,
+        }
+    }
+
+    unsafe fn old(word: Word, reclaimer: &Reclaimer) -> Old<'_, S> {
+        Old {
+            node: word.cast(),
+            reclaimer,
+        }
+    }
+
+    unsafe fn put(&self, word: Word, reclaimer: &Reclaimer) {
+        // SAFETY: The entry had a reference, which the caller has now.
+        unsafe { put_node(word.cast::<Node<S>>(), reclaimer) }
+    }
+
+    unsafe fn put_retired(word: Word, reclaimer: &Reclaimer) -> usize {
+        let node = word.cast::<Node<S>>();
+        // SAFETY: The entry's reference came with the retirement.
+        unsafe {
+            let bytes = node.as_ref().bytes();
+            put_node(node, reclaimer);
+            bytes
+        }
+    }
+}
+
+/// Gives back a reference to a node, and frees it if that was the last.
+///
+/// # Safety
+///
+/// The caller has a reference; if it is the entry's, a grace period has passed.
+pub(crate) unsafe fn put_node<S: Stored>(node: NonNull<Node<S>>, reclaimer: &Reclaimer) {
+    // SAFETY: The caller's reference keeps the node valid until it is given back; the last one to
+    // give back owns it, and no reader is left that could take another (see `Seen::count`).
+    unsafe {
+        if node.as_ref().put() {
+            Object::free(node, &reclaimer.ledger);
+        }
+    }
+}
+
+/// A counted reference to a value, which may be kept across sleeps.
+///
+/// Dropping the last one drops the value, where the destructor of the value must be allowed to run.
+pub struct ValueRef<'m, S: Stored> {
+    node: NonNull<Node<S>>,
+    reclaimer: &'m Reclaimer,
+}
+
+// SAFETY: A counted reference to something that is `Send` and `Sync`.
+unsafe impl<S: Stored> Send for ValueRef<'_, S> {}
+// SAFETY: As above.
+unsafe impl<S: Stored> Sync for ValueRef<'_, S> {}
+
+impl<S: Stored> Deref for ValueRef<'_, S> {
+    type Target = S::Ref;
+
+    fn deref(&self) -> &S::Ref {
+        // SAFETY: Our reference keeps the node valid.
+        Object::payload(self.node, unsafe { self.node.as_ref() })
+    }
+}
+
+impl<S: Stored> Clone for ValueRef<'_, S> {
+    fn clone(&self) -> Self {
+        // SAFETY: Our reference keeps the node valid.
+        unsafe { self.node.as_ref() }.get();
+        ValueRef { ..*self }
+    }
+}
+
+impl<S: Stored> Drop for ValueRef<'_, S> {
+    fn drop(&mut self) {
+        // SAFETY: We have a reference, which is not the entry's.
+        unsafe { put_node(self.node, self.reclaimer) }
+    }
+}
+
+/// The owner of a value that was overwritten or deleted, and that readers may still be reading.
+///
+/// Dropping it retires the value: it is freed after a grace period. May be dropped in any context
+/// but NMI.
+pub struct Old<'m, S: Stored> {
+    node: NonNull<Node<S>>,
+    reclaimer: &'m Reclaimer,
+}
+
+// SAFETY: Owns something that is `Send` and `Sync`, and only gives shared references to it.
+unsafe impl<S: Stored> Send for Old<'_, S> {}
+// SAFETY: As above.
+unsafe impl<S: Stored> Sync for Old<'_, S> {}
+
+impl<S: Stored> Deref for Old<'_, S> {
+    type Target = S::Ref;
+
+    fn deref(&self) -> &S::Ref {
+        // SAFETY: The entry's reference, which we own, keeps the node valid.
+        Object::payload(self.node, unsafe { self.node.as_ref() })
+    }
+}
+
+impl<S: Stored> Drop for Old<'_, S> {
+    fn drop(&mut self) {
+        // SAFETY: The node was taken out of its entry, the only published pointer to it (I11); we
+        // own the right to retire it (I6).
+        let (retired, bytes) = unsafe {
+            (
+                Retired::new(Kind::Value, self.node),
+                self.node.as_ref().bytes(),
+            )
+        };
+        self.reclaimer.retire(retired, bytes);
+    }
+}
+
+/// Pointers of the caller's own.
+pub struct Borrowed {
+    release: Option<unsafe fn(NonNull<c_void>)>,
+}
+
+impl Borrowed {
+    /// A policy that calls `release`, in process context and a grace period after it was reachable
+    /// for the last time, for each pointer that Clear or the end of the map drops.
+    ///
+    /// # Safety
+    ///
+    /// `release` may be called with every pointer that is stored.
+    pub unsafe fn new(release: Option<unsafe fn(NonNull<c_void>)>) -> Self {
+        Self { release }
+    }
+}
+
+/// A pointer that can be stored: not null, and aligned to four bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Pointer(NonNull<c_void>);
+
+impl Pointer {
+    /// `EINVAL` if `ptr` is null or not aligned to four bytes.
+    pub fn new(ptr: *mut c_void) -> Result<Self> {
+        let ptr = NonNull::new(ptr).ok_or(EINVAL)?;
+        if ptr.addr().get() & 3 != 0 {
+            return Err(EINVAL);
+        }
+        Ok(Self(ptr))
+    }
+
+    /// The pointer.
+    pub fn get(self) -> NonNull<c_void> {
+        self.0
+    }
+}
+
+// SAFETY: `Pointer::new` checks the words. Nothing is dereferenced here.
+unsafe impl Policy for Borrowed {
+    type Value<'m> = Pointer;
+    type Seen<'g> = Pointer;
+    type Old<'m> = Pointer;
+
+    fn into_word(value: Pointer) -> Word {
+        value.0.cast()
+    }
+
+    unsafe fn from_word(word: Word, _: &Reclaimer) -> Pointer {
+        Pointer(word.cast())
+    }
+
+    unsafe fn see<'g>(word: Word) -> Self::Seen<'g> {
+        Pointer(word.cast())
+    }
+
+    unsafe fn old(word: Word, _: &Reclaimer) -> Pointer {
+        Pointer(word.cast())
+    }
+
+    unsafe fn put(&self, word: Word, _: &Reclaimer) {
+        if let Some(release) = self.release {
+            // SAFETY: By the contract of `new`.
+            unsafe { release(word.cast()) }
+        }
+    }
+
+    unsafe fn put_retired(_: Word, _: &Reclaimer) -> usize {
+        // Displaced pointers are their owner's, and never retired.
+        0
+    }
+}
+
+/// Bytes as values.
+pub type ByteValues = Counted<Bytes>;

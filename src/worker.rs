@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Work that operations leave for later, from any context: promotion and sweeping.
+//!
+//! Whoever asks for work may be in an interrupt handler, or hold a raw spinlock. Queueing a work
+//! item there may deadlock on the locks of the workqueue or the scheduler, so the request goes by
+//! way of `irq_work`, which raises an interrupt and queues the work from its handler.
+
+use core::marker::PhantomData;
+use kernel::ffi::c_void;
+use kernel::prelude::*;
+use kernel::sync::atomic::{Atomic, Full, Relaxed};
+use kernel::types::Opaque;
+use kernel::{bindings, container_of};
+
+use crate::helpers::*;
+
+/// How long deleted keys stay before they are swept, unless they are many: about a second.
+const SWEEP_DELAY: usize = bindings::HZ as usize;
+
+/// What a [`Worker`] does, in process context.
+pub(crate) struct Tasks {
+    /// What the functions are called with.
+    pub(crate) map: *const (),
+    /// Promotes dirty, if it is still due.
+    pub(crate) promote: unsafe fn(*const ()),
+    /// Frees deleted keys.
+    pub(crate) sweep: unsafe fn(*const ()),
+}
+
+/// Promotes and sweeps on behalf of operations that cannot, or had better not, do it themselves.
+#[pin_data(PinnedDrop)]
+pub(crate) struct Worker {
+    promote: Atomic<bool>,
+    sweep: Atomic<bool>,
+    /// The sweep is not to wait any longer.
+    urgent: Atomic<bool>,
+    /// When the sweep is due, in ticks.
+    due: Atomic<usize>,
+    tasks: Tasks,
+    #[pin]
+    kick: Opaque<bindings::irq_work>,
+    #[pin]
+    work: Opaque<bindings::delayed_work>,
+    _not_send: PhantomData<*const ()>,
+}
+
+// SAFETY: The functions of `tasks` may be called from any thread (see `Worker::new`); everything
+// else is atomic or the kernel's.
+unsafe impl Send for Worker {}
+// SAFETY: As above.
+unsafe impl Sync for Worker {}
+
+impl Worker {
+    /// # Safety
+    ///
+    /// The functions of `tasks` may be called with its map from any thread, until the worker has
+    /// been stopped.
+    pub(crate) unsafe fn new(tasks: Tasks) -> impl PinInit<Self> {
+        pin_init!(Self {
+            promote: Atomic::new(false),
+            sweep: Atomic::new(false),
+            urgent: Atomic::new(false),
+            due: Atomic::new(0),
+            tasks,
+            kick <- Opaque::ffi_init(|kick: *mut bindings::irq_work| {
+                // SAFETY: `kick` is valid for writes; `kicked` belongs to it.
+                unsafe { syncmap_helper_init_irq_work(kick.cast(), Self::kicked) }
+            }),
+            work <- Opaque::ffi_init(|work| {
+                // SAFETY: `work` is valid for writes; `run` belongs to it.
+                unsafe { syncmap_helper_init_delayed_work(work, Self::run) }
+            }),
+            _not_send: PhantomData,
+        })
+    }
+
+    /// Asks for a promotion. Any context but NMI.
+    pub(crate) fn request_promotion(&self) {
+        if Self::raise(&self.promote) {
+            self.kick();
+        }
+    }
+
+    /// Asks for a sweep, at once if `urgent`, else in about a second. Any context but NMI.
+    pub(crate) fn request_sweep(&self, urgent: bool) {
+        let fresh = !self.sweep.load(Relaxed);
+        if fresh {
+            self.due.store(jiffies().wrapping_add(SWEEP_DELAY), Relaxed);
+        }
+        let raised = fresh && Self::raise(&self.sweep);
+        if urgent && Self::raise(&self.urgent) || raised {
+            self.kick();
+        }
+    }
+
+    /// Sets a flag; whether it was clear. Cheap if it was not.
+    fn raise(flag: &Atomic<bool>) -> bool {
+        // Full: pairs with the exchanges in `run`, so that the work either sees the flag, or is
+        // kicked again after it has begun.
+        !flag.load(Relaxed) && !flag.xchg(true, Full)
+    }
+
+    fn kick(&self) {
+        // SAFETY: `kick` was initialised by `new`.
+        unsafe { bindings::irq_work_queue(self.kick.get()) };
+    }
+
+    /// In interrupt context, or in a kernel thread on PREEMPT_RT.
+    unsafe extern "C" fn kicked(kick: *mut c_void) {
+        let kick = kick.cast::<bindings::irq_work>();
+        // SAFETY: `kick` is a member of a `Worker`, which waits for this function before it ends.
+        let this = unsafe { &*container_of!(Opaque::cast_from(kick), Worker, kick) };
+        this.queue();
+    }
+
+    fn queue(&self) {
+        let delay = if self.promote.load(Relaxed) || self.urgent.load(Relaxed) {
+            0
+        } else {
+            self.remaining()
+        };
+        // SAFETY: `work` was initialised by `new`.
+        unsafe { syncmap_helper_mod_delayed_work(self.work.get(), delay) };
+    }
+
+    /// Ticks until the sweep is due.
+    fn remaining(&self) -> usize {
+        let left = self.due.load(Relaxed).wrapping_sub(jiffies());
+        if left > SWEEP_DELAY {
+            0
+        } else {
+            left
+        }
+    }
+
+    /// In process context.
+    unsafe extern "C" fn run(work: *mut bindings::work_struct) {
+        // SAFETY: `work` is the member of a `delayed_work`, which is `work` of a `Worker`, which
+        // waits for this function before it ends.
+        let this = unsafe {
+            let delayed = container_of!(work, bindings::delayed_work, work);
+            &*container_of!(Opaque::cast_from(delayed), Worker, work)
+        };
+        if this.promote.xchg(false, Full) {
+            // SAFETY: By the contract of `new`.
+            unsafe { (this.tasks.promote)(this.tasks.map) };
+        }
+        if this.urgent.xchg(false, Full) || this.remaining() == 0 {
+            // Before the sweep: a key that is deleted meanwhile asks for the next one.
+            if this.sweep.xchg(false, Full) {
+                // SAFETY: By the contract of `new`.
+                unsafe { (this.tasks.sweep)(this.tasks.map) };
+            }
+        }
+        if this.sweep.load(Relaxed) {
+            // Through work, not through irq_work (I8).
+            this.queue();
+        }
+    }
+
+    /// Waits until nothing runs and nothing is queued. Nobody may ask for anything any more. Sleeps.
+    pub(crate) fn stop(&self) {
+        // SAFETY: Both were initialised by `new`. The interrupt first, as it queues the work.
+        unsafe {
+            bindings::irq_work_sync(self.kick.get());
+            bindings::cancel_delayed_work_sync(self.work.get());
+        }
+    }
+}
+
+#[pinned_drop]
+impl PinnedDrop for Worker {
+    fn drop(self: Pin<&mut Self>) {
+        self.stop();
+    }
+}
