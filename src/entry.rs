@@ -225,18 +225,24 @@ impl<K: Key> Entry<K> {
         self.take::<P>(State::DELETED, accept, live, reclaimer, guard)
     }
 
-    /// Live → Expunged or Deleted → Expunged, as a delete's own last step (I4): the caller, who
-    /// holds the mutex, unlinks the entry next.
+    /// Live → Expunged if `accept` agrees with the value, or Deleted → Expunged, as a delete's own
+    /// last step (I4): the caller, who holds the mutex, unlinks the entry next.
     pub(crate) fn remove_locked<'m, P: Policy>(
         &self,
+        mut accept: impl FnMut(P::Seen<'_>) -> bool,
         live: &impl Admit,
         reclaimer: &'m Reclaimer,
         guard: &Guard,
     ) -> Option<P::Old<'m>> {
+        let mut refused = false;
         loop {
-            let old = self.take::<P>(State::EXPUNGED, |_| true, live, reclaimer, guard);
+            let accept = |seen: P::Seen<'_>| {
+                refused = !accept(seen);
+                !refused
+            };
+            let old = self.take::<P>(State::EXPUNGED, accept, live, reclaimer, guard);
             // A concurrent delete may have come first, and a concurrent store after it.
-            if old.is_some() || self.try_expunge_locked() {
+            if old.is_some() || refused || self.try_expunge_locked() {
                 return old;
             }
         }

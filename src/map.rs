@@ -448,11 +448,22 @@ impl<K: Key, P: Policy> Map<K, P> {
     /// Lock-free if the key is in read, or absent; otherwise takes the mutex, as the seed does, and
     /// unlinks the entry.
     pub fn load_and_delete(&self, key: &K::Ref) -> Option<P::Old<'_>> {
+        self.load_and_delete_with(key, |_| true)
+    }
+
+    /// The same, if `accept` agrees with the value; see [`Map::compare_and_swap_prepared`].
+    ///
+    /// Unlike [`Map::compare_and_delete_with`], does not leave a key that is only in dirty there.
+    pub fn load_and_delete_with(
+        &self,
+        key: &K::Ref,
+        accept: impl FnMut(P::Seen<'_>) -> bool,
+    ) -> Option<P::Old<'_>> {
         let hash = self.hash(key);
         let guard = rcu::read_lock();
         let due = match self.roots.lookup(hash, key, &guard) {
             Found::Read(entry, table) => {
-                return self.delete_entry(&entry, &table, |_| true, &guard);
+                return self.delete_entry(&entry, &table, accept, &guard);
             }
             Found::Nowhere => return None,
             Found::Missed(dirty) => Some(dirty.count_miss()),
@@ -462,18 +473,23 @@ impl<K: Key, P: Policy> Map<K, P> {
         match due {
             Some(true) => self.try_promote(),
             Some(false) => {}
-            None => return self.delete_locked(hash, key),
+            None => return self.delete_locked(hash, key, accept),
         }
         None
     }
 
     /// Deletes a key that was found only in dirty.
-    fn delete_locked(&self, hash: u64, key: &K::Ref) -> Option<P::Old<'_>> {
+    fn delete_locked(
+        &self,
+        hash: u64,
+        key: &K::Ref,
+        accept: impl FnMut(P::Seen<'_>) -> bool,
+    ) -> Option<P::Old<'_>> {
         let locked = self.lock();
         let guard = rcu::read_lock();
         let read = locked.read();
         if let Some(entry) = read.find(hash, key, &locked) {
-            return self.delete_entry(&entry, &read, |_| true, &guard);
+            return self.delete_entry(&entry, &read, accept, &guard);
         }
         if !locked.amended() {
             return None;
@@ -482,8 +498,10 @@ impl<K: Key, P: Policy> Map<K, P> {
         let old = dirty.find(hash, key, &locked).and_then(|entry| {
             // Expunged first, and then unlinked: a lock-free store that has found the entry must
             // not succeed in it.
-            let old = entry.remove_locked::<P>(dirty.era(), &self.reclaimer, &guard);
-            locked.unlink_dirty_only(entry);
+            let old = entry.remove_locked::<P>(accept, dirty.era(), &self.reclaimer, &guard);
+            if entry.state() == State::Expunged {
+                locked.unlink_dirty_only(entry);
+            }
             old
         });
         Self::miss_locked(&locked);

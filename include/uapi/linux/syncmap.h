@@ -76,7 +76,11 @@ enum syncmap_cmd {
  * Bits of syncmap_op.result. A key that is absent or a comparison that fails
  * is no error: the command succeeds and the bit is clear.
  */
-/* The key was in the map: its value is (LOAD, ...) or was (SWAP, ...) there. */
+/*
+ * The key was in the map (all commands but STORE, which does not look): a
+ * COMPARE_AND_SWAP or COMPARE_AND_DELETE with only this bit set has found
+ * another value.
+ */
 #define SYNCMAP_RESULT_FOUND		(1U << 0)
 /* The value was stored (STORE, SWAP, LOAD_OR_STORE, COMPARE_AND_SWAP). */
 #define SYNCMAP_RESULT_STORED		(1U << 1)
@@ -196,8 +200,9 @@ struct syncmap_record {
  * struct syncmap_batch - run many operations in one system call
  * @size: sizeof(struct syncmap_batch)
  * @flags: none defined, must be 0
- * @ops: address of an array of struct syncmap_op, each with its own @size, all
- * the same, and @cmd
+ * @ops: address of an array of struct syncmap_op, each with its own @cmd. All
+ * have the @size of the first, which is their distance; another one is EINVAL
+ * for that operation, a bad first one (EINVAL, E2BIG) for the batch
  * @count: number of operations; 0 to SYNCMAP_BATCH_MAX, above: E2BIG
  * @done: out: number of operations that ran; each of them has its @error,
  * @out_len and @result set

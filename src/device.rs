@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `/dev/syncmap`: an open file is a map.
+
+use core::mem::offset_of;
+use kernel::fs::file::{flags, File};
+use kernel::miscdevice::{MiscDevice, MiscDeviceRegistration};
+use kernel::prelude::*;
+use kernel::uaccess::{UserPtr, UserSlice};
+use syncmap::range::Cursor;
+use syncmap::{ByteMap, Limits, Options};
+
+use crate::abi::{self, Command};
+use crate::module_parameters;
+use crate::ops;
+
+/// Memory of a map is charged to the memory cgroup of whoever asks for it.
+pub(crate) const GFP: kernel::alloc::Flags = GFP_KERNEL_ACCOUNT;
+
+/// Buckets of six keys in a chain. With SipHash and a random seed this is out of reach.
+const CHAIN_MAX: usize = 32;
+
+/// Keys of a walk that are written between two looks at the signals.
+const SIGNAL_STRIDE: u32 = 64;
+
+/// Whether a signal is pending for the caller.
+pub(crate) fn interrupted() -> bool {
+    kernel::current!().signal_pending()
+}
+
+/// An open file.
+#[pin_data]
+pub(crate) struct OpenMap {
+    #[pin]
+    map: ByteMap,
+    reads: bool,
+    writes: bool,
+}
+
+/// The limits of a map, as the parameters of the module set them.
+fn limits() -> Limits {
+    let clamp = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+    Limits {
+        entries: clamp(module_parameters::max_entries.value()),
+        bytes: clamp(module_parameters::max_bytes.value()),
+        chain: CHAIN_MAX,
+    }
+}
+
+#[vtable]
+impl MiscDevice for OpenMap {
+    type Ptr = Pin<KBox<Self>>;
+
+    fn open(file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<Self::Ptr> {
+        let mode = file.flags() & flags::O_ACCMODE;
+        let options = Options {
+            limits: limits(),
+            ..Options::default()
+        };
+        KBox::try_pin_init(
+            try_pin_init!(Self {
+                map <- ByteMap::new_bytes(options, GFP),
+                reads: mode == flags::O_RDONLY || mode == flags::O_RDWR,
+                writes: mode == flags::O_WRONLY || mode == flags::O_RDWR,
+            }? Error),
+            GFP,
+        )
+    }
+
+    fn ioctl(me: Pin<&Self>, _file: &File, cmd: u32, arg: usize) -> Result<isize> {
+        let me = me.get_ref();
+        let command = Command::from_ioctl(cmd)?;
+        let at = UserPtr::from_addr(arg);
+        if !matches!(command, Command::Batch) {
+            me.check_mode(command)?;
+        }
+        match command {
+            Command::Clear => me.clear(at)?,
+            Command::Range => me.range(at)?,
+            Command::Batch => me.batch(at)?,
+            Command::Info => me.info(at)?,
+            Command::Stats => me.stats(at)?,
+            operation => me.operation(operation, at)?,
+        }
+        Ok(0)
+    }
+}
+
+impl OpenMap {
+    fn check_mode(&self, command: Command) -> Result {
+        if command.reads() && !self.reads || command.writes() && !self.writes {
+            return Err(EBADF);
+        }
+        Ok(())
+    }
+
+    /// One operation on one key.
+    fn operation(&self, command: Command, at: UserPtr) -> Result {
+        let op = abi::read_struct::<abi::Op>(at)?;
+        if op.cmd != 0 && op.cmd != command as u32 {
+            return Err(EINVAL);
+        }
+        ops::run(&self.map, command, &op, at)
+    }
+
+    /// Many operations on one key each.
+    ///
+    /// Everything that is written to user memory is written once before an operation runs: if it
+    /// cannot be, the operation does not run, and the batch ends.
+    fn batch(&self, at: UserPtr) -> Result {
+        let batch = abi::read_struct::<abi::Batch>(at)?;
+        if batch.flags != 0 {
+            return Err(EINVAL);
+        }
+        if batch.count > abi::BATCH_MAX {
+            return Err(E2BIG);
+        }
+        let report = |done: u32| abi::write_member(at, offset_of!(abi::Batch, done), &done);
+        report(0)?;
+        if batch.count == 0 {
+            return Ok(());
+        }
+        let ops = abi::user(batch.ops);
+        let size = UserSlice::new(ops, 4).reader().read::<u32>()?;
+        if (size as usize) < <abi::Op as abi::Extensible>::MIN {
+            return Err(EINVAL);
+        }
+        if size as usize > kernel::page::PAGE_SIZE {
+            return Err(E2BIG);
+        }
+        for i in 0..batch.count {
+            let op = ops.wrapping_byte_add(i as usize * size as usize);
+            if let Err(fault) = self.batched(op, size) {
+                report(i)?;
+                return Err(fault);
+            }
+            if interrupted() {
+                return report(i + 1);
+            }
+        }
+        report(batch.count)
+    }
+
+    /// One operation of a batch; fails only if its struct cannot be read or written.
+    fn batched(&self, at: UserPtr, size: u32) -> Result {
+        let report = |error: i32| abi::write_member(at, offset_of!(abi::Op, error), &error);
+        report(0)?;
+        let result = match abi::read_struct::<abi::Op>(at) {
+            Ok(op) if op.size != size => Err(EINVAL),
+            Ok(op) => match Command::from_number(op.cmd).filter(|c| c.is_operation()) {
+                Some(command) => self
+                    .check_mode(command)
+                    .and_then(|()| ops::run(&self.map, command, &op, at)),
+                None => Err(EINVAL),
+            },
+            Err(EFAULT) => return Err(EFAULT),
+            Err(error) => Err(error),
+        };
+        match result {
+            Ok(()) => Ok(()),
+            Err(error) => report(error.to_errno()),
+        }
+    }
+
+    fn clear(&self, at: UserPtr) -> Result {
+        if abi::read_struct::<abi::Clear>(at)?.flags != 0 {
+            return Err(EINVAL);
+        }
+        self.map.clear(GFP)
+    }
+
+    fn info(&self, at: UserPtr) -> Result {
+        let mut info = abi::read_struct::<abi::Info>(at)?;
+        if info.flags != 0 {
+            return Err(EINVAL);
+        }
+        let limits = limits();
+        info.abi_version = abi::VERSION;
+        info.key_max = abi::KEY_MAX as u32;
+        info.value_max = abi::VALUE_MAX as u32;
+        info.batch_max = abi::BATCH_MAX;
+        info.max_entries = limits.entries as u64;
+        info.max_bytes = limits.bytes as u64;
+        abi::write_struct(at, info.size, &info)
+    }
+
+    fn stats(&self, at: UserPtr) -> Result {
+        let mut out = abi::read_struct::<abi::Stats>(at)?;
+        if out.flags != 0 {
+            return Err(EINVAL);
+        }
+        let stats = self.map.stats();
+        out.entries = stats.entries as u64;
+        out.bytes = stats.bytes as u64;
+        out.retired_bytes = stats.retired_bytes as u64;
+        out.read_slots = stats.read_slots as u64;
+        out.dirty_slots = stats.dirty_slots as u64;
+        out.amended = stats.amended.into();
+        out.reserved = 0;
+        out.misses = stats.misses as u64;
+        out.promotions = stats.promotions as u64;
+        out.expunged = stats.expunged as u64;
+        out.sweeps = stats.sweeps as u64;
+        abi::write_struct(at, out.size, &out)
+    }
+
+    /// The next records of a walk.
+    fn range(&self, at: UserPtr) -> Result {
+        let mut range = abi::read_struct::<abi::Range>(at)?;
+        if range.flags != 0 {
+            return Err(EINVAL);
+        }
+        let mut key = [0; abi::KEY_MAX];
+        let cursor = if range.cursor == 0 && range.cursor_len == 0 {
+            Cursor::Start
+        } else {
+            Cursor::Key(ops::read_key(range.cursor, range.cursor_len, &mut key)?)
+        };
+        range.used = 0;
+        range.count = 0;
+        range.last = 0;
+        range.result = 0;
+        let done = self.write_records(cursor, &mut range);
+        if done == Err(ENOSPC) || done.is_ok() {
+            abi::write_struct(at, range.size, &range)?;
+        }
+        done
+    }
+
+    fn write_records(
+        &self,
+        cursor: Cursor<'_, syncmap::object::Bytes>,
+        range: &mut abi::Range,
+    ) -> Result {
+        let buf = abi::user(range.buf);
+        let mut batch = self.map.next_batch(cursor);
+        loop {
+            let mut last = None;
+            for (key, value) in batch.pairs() {
+                let len = (size_of::<abi::Record>() + key.len() + value.len()).next_multiple_of(8);
+                if len > (range.buf_len - range.used) as usize {
+                    if range.count == 0 {
+                        range.used = len as u32;
+                        return Err(ENOSPC);
+                    }
+                    return Ok(());
+                }
+                let record = abi::Record {
+                    next: len as u32,
+                    key_len: key.len() as u32,
+                    value_len: value.len() as u32,
+                    reserved: 0,
+                };
+                let to = buf.wrapping_byte_add(range.used as usize);
+                let mut writer = UserSlice::new(to, len).writer();
+                writer.write(&record)?;
+                writer.write_slice(key)?;
+                writer.write_slice(value)?;
+                let padding = writer.len();
+                writer.write_slice(&[0; 8][..padding])?;
+
+                range.last = range.used;
+                range.used += len as u32;
+                range.count += 1;
+                if range.count % SIGNAL_STRIDE == 0 && interrupted() {
+                    return Ok(());
+                }
+                last = Some(&**key);
+            }
+            let Some(key) = last.filter(|_| !batch.is_last()) else {
+                range.result = abi::RANGE_END;
+                return Ok(());
+            };
+            let next = self.map.next_batch(Cursor::Key(key));
+            batch = next;
+        }
+    }
+}
