@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Unloading: refused while a file is open, and at any other moment complete,
+ * also right after work that still waits for grace periods.
+ */
+#include <pthread.h>
+
+#include "module.h"
+#include "stress.h"
+#include "walk.h"
+
+#define RELOADS		20
+
+static void need_loading(void)
+{
+	const char *reason = no_loading();
+
+	if (reason)
+		skip("%s", reason);
+	if (!module_loaded())
+		expect_eq(load_module(""), 0);
+}
+
+static void expect_busy(void)
+{
+	const int ret = unload_module();
+
+	if (!ret)
+		fail("the module went in spite of an open file");
+	expect(ret == -EAGAIN || ret == -EBUSY);
+	expect(module_loaded());
+}
+
+static void refused_with_an_open_file(void)
+{
+	int map, same;
+
+	need_loading();
+	map = open_map();
+	store(map, text("key"), text("value"));
+	expect_busy();
+	expect(holds(map, text("key"), text("value")));
+	same = dup(map);
+	close(map);
+	expect_busy();
+	expect(holds(same, text("key"), text("value")));
+	close(same);
+	expect_eq(unload_module_soon(), 0);
+	expect(!module_loaded());
+	expect_eq(access(DEVICE, F_OK), -1);
+	expect_eq(load_module(""), 0);
+}
+
+static void hold_open(void *context, int number)
+{
+	*(int *)context = open_map();
+	(void)number;
+	pause();
+}
+
+static void refused_with_a_file_of_another_process(void)
+{
+	int *opened = shared_memory(sizeof(*opened));
+	pid_t child;
+
+	need_loading();
+	child = spawn(hold_open, opened, 0);
+	while (!__atomic_load_n(opened, __ATOMIC_RELAXED))
+		nap_ms(1);
+	expect_busy();
+	kill(child, SIGKILL);
+	expect_eq(waitpid(child, NULL, 0), child);
+	expect_eq(unload_module_soon(), 0);
+	expect_eq(load_module(""), 0);
+}
+
+static void unload_right_after_use(void)
+{
+	int i, map;
+
+	need_loading();
+	for (i = 0; i < RELOADS; i++) {
+		map = open_map();
+		fill(map, "key", 200);
+		/* Leave something to do for every kind of deferred work. */
+		fill(map, "key", 100);
+		expect(delete(map, text("key 7")));
+		if (i % 3 == 1)
+			clear(map);
+		if (i % 3 == 2)
+			disturb(map, i);
+		close(map);
+		expect_eq(unload_module(), 0);
+		expect(!module_loaded());
+		expect_eq(load_module(""), 0);
+	}
+}
+
+static void use_until_unloaded(void *context, int number)
+{
+	const long long end = now_ms() + 4 * STRESS_MS;
+	int *opened = context;
+	int i, map;
+
+	while (now_ms() < end) {
+		/* Gone, going or coming: anything but a crash. */
+		map = try_open(O_RDWR);
+		if (map < 0) {
+			nap_ms(1);
+			continue;
+		}
+		for (i = 0; i < 20; i++)
+			disturb(map, i + number);
+		close(map);
+		__atomic_fetch_add(opened, 1, __ATOMIC_RELAXED);
+		nap_ms(1);
+	}
+}
+
+static void unload_under_traffic(void)
+{
+	const long long end = now_ms() + 3 * STRESS_MS;
+	int *opened = shared_memory(sizeof(*opened));
+	int unloaded = 0, i;
+
+	need_loading();
+	for (i = 0; i < 2; i++)
+		spawn(use_until_unloaded, opened, i);
+	while (now_ms() < end) {
+		if (unload_module()) {
+			nap_ms(1);
+			continue;
+		}
+		unloaded++;
+		expect_eq(load_module(""), 0);
+	}
+	join(2);
+	diag("unloaded %d times, opened %d times", unloaded, *opened);
+	expect(unloaded > 0 && *opened > 0);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct tap_case cases[] = {
+		{ "refused with an open file", refused_with_an_open_file },
+		{ "refused with a file of another process",
+		  refused_with_a_file_of_another_process },
+		{ "unloaded right after use, 20 times",
+		  unload_right_after_use },
+		{ "unloaded under traffic", unload_under_traffic },
+	};
+	const int ret = tap_run(cases, ARRAY_SIZE(cases), argc, argv);
+
+	/* A case that failed half-way must not take the module from others. */
+	if (!no_loading() && !module_loaded())
+		load_module("");
+	return ret;
+}
