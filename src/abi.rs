@@ -263,9 +263,9 @@ const _: () = assert!(offset_of!(Batch, done) == 20);
 
 /// The results of an operation, as they lie in `Op`.
 #[repr(C)]
-pub(crate) struct OpResult {
-    pub(crate) out_len: u32,
-    pub(crate) result: u32,
+struct OpResult {
+    out_len: u32,
+    result: u32,
 }
 
 // SAFETY: Made of integers, without padding.
@@ -276,17 +276,31 @@ pub(crate) fn user(address: u64) -> UserPtr {
     UserPtr::from_addr(address as usize)
 }
 
-/// Reads a struct of user memory, once, by the rules of extensible structs.
-pub(crate) fn read_struct<T: Extensible>(at: UserPtr) -> Result<T> {
-    let mut reader = UserSlice::new(at, PAGE_SIZE).reader();
-    let size = reader.read::<u32>()?;
-    let len = size as usize;
-    if len < T::MIN {
+/// Checks the size that a caller says a struct has.
+pub(crate) fn check_size<T: Extensible>(size: u32) -> Result {
+    if (size as usize) < T::MIN {
         return Err(EINVAL);
     }
-    if len > PAGE_SIZE {
+    if size as usize > PAGE_SIZE {
         return Err(E2BIG);
     }
+    Ok(())
+}
+
+/// Reads a struct of user memory, once, by the rules of extensible structs.
+pub(crate) fn read_struct<T: Extensible>(at: UserPtr) -> Result<T> {
+    read_sized(at, None)
+}
+
+/// The same for an element of an array: another size than `stride` is `EINVAL`.
+pub(crate) fn read_sized<T: Extensible>(at: UserPtr, stride: Option<u32>) -> Result<T> {
+    let mut reader = UserSlice::new(at, PAGE_SIZE).reader();
+    let size = reader.read::<u32>()?;
+    if stride.is_some_and(|stride| stride != size) {
+        return Err(EINVAL);
+    }
+    check_size::<T>(size)?;
+    let len = size as usize;
     let mut bytes = [0u8; 128];
     const { assert!(size_of::<T>() <= 128) };
     let known = len.min(size_of::<T>());
@@ -315,6 +329,11 @@ pub(crate) fn write_struct<T: Extensible>(at: UserPtr, size: u32, value: &T) -> 
     // SAFETY: `T` is initialised and without padding.
     let bytes = unsafe { core::slice::from_raw_parts(core::ptr::from_ref(value).cast(), known) };
     UserSlice::new(at, known).writer().write_slice(bytes)
+}
+
+/// Writes the results of an operation.
+pub(crate) fn write_results(at: UserPtr, out_len: u32, result: u32) -> Result {
+    write_member(at, offset_of!(Op, out_len), &OpResult { out_len, result })
 }
 
 /// Writes one member of a struct back.

@@ -122,12 +122,7 @@ impl OpenMap {
         }
         let ops = abi::user(batch.ops);
         let size = UserSlice::new(ops, 4).reader().read::<u32>()?;
-        if (size as usize) < <abi::Op as abi::Extensible>::MIN {
-            return Err(EINVAL);
-        }
-        if size as usize > kernel::page::PAGE_SIZE {
-            return Err(E2BIG);
-        }
+        abi::check_size::<abi::Op>(size)?;
         for i in 0..batch.count {
             let op = ops.wrapping_byte_add(i as usize * size as usize);
             if let Err(fault) = self.batched(op, size) {
@@ -144,9 +139,10 @@ impl OpenMap {
     /// One operation of a batch; fails only if its struct cannot be read or written.
     fn batched(&self, at: UserPtr, size: u32) -> Result {
         let report = |error: i32| abi::write_member(at, offset_of!(abi::Op, error), &error);
+        let op = abi::read_sized::<abi::Op>(at, Some(size));
         report(0)?;
-        let result = match abi::read_struct::<abi::Op>(at) {
-            Ok(op) if op.size != size => Err(EINVAL),
+        abi::write_results(at, 0, 0)?;
+        let result = match op {
             Ok(op) => match Command::from_number(op.cmd).filter(|c| c.is_operation()) {
                 Some(command) => self
                     .check_mode(command)

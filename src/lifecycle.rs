@@ -18,6 +18,25 @@ use crate::table::{Era, Table, TableBox};
 use crate::value::{Counted, Policy};
 
 impl<K: Key, P: Policy> Map<K, P> {
+    /// Charges `bytes`; if that exceeds the limit and `flags` allow sleeping, after deleted keys have
+    /// been swept and what is retired has been freed. `EDQUOT` or `EINTR`.
+    pub(crate) fn charge(&self, bytes: usize, flags: Flags) -> Result<Charge<'_>> {
+        match self.reclaimer.charge(bytes, flags) {
+            Err(error) if error == EDQUOT && flags.contains(GFP_KERNEL) && self.has_deleted() => {
+                self.sweep();
+                self.reclaimer.charge(bytes, flags)
+            }
+            done => done,
+        }
+    }
+
+    /// Whether there are entries that a sweep would free.
+    fn has_deleted(&self) -> bool {
+        let locked = self.lock();
+        let dirty = locked.dirty();
+        dirty.used() > dirty.era().live() || locked.read().used() > dirty.used()
+    }
+
     /// An empty table with an era of its own.
     pub(crate) fn empty_table<'m>(
         max: usize,
@@ -28,7 +47,7 @@ impl<K: Key, P: Policy> Map<K, P> {
         // few bytes are not charged separately.
         let era = KBox::new(Era::new(max), flags)?;
         let mut table = Table::new(0, NonNull::dangling(), flags, charge)?;
-        table.set_era(NonNull::from(KBox::leak(era)));
+        table.begin_era(era);
         Ok(table)
     }
 
@@ -140,14 +159,27 @@ impl<K: Key, P: Policy> Map<K, P> {
         }
     }
 
-    /// Makes a table that Clear has put aside, and whose entries have been freed, the reserve for
-    /// the next Clear, if there is none; or else frees it with its era.
+    /// Sees to it that there is a reserve for the next Clear: makes it of a table that Clear has put
+    /// aside, and whose entries have been freed, or of new memory. Frees what is not needed.
     fn recycle(&self, mut table: NonNull<Table<K>>) {
         // SAFETY: The table is ours, no reader is left.
         unsafe { table.as_mut().reset() };
-        if let Some(table) = self.lock().put_spare(table) {
-            // SAFETY: As above.
-            unsafe { self.free_with_era(table) };
+        // A small one will do if there is memory for it; this one can be large.
+        let mut spare = table;
+        if self.lock().lacks_spare() {
+            if let Some(small) = self.new_empty(GFP_KERNEL | __GFP_NOWARN) {
+                spare = small;
+            }
+        }
+        let rest = self.lock().put_spare(spare);
+        // SAFETY: As above; what did not become the spare is ours.
+        unsafe {
+            if spare != table {
+                self.free_with_era(table);
+            }
+            if let Some(rest) = rest {
+                self.free_with_era(rest);
+            }
         }
     }
 
@@ -187,6 +219,6 @@ impl<K: Key, P: Policy> Map<K, P> {
 impl<K: Key, S: Stored> Map<K, Counted<S>> {
     /// The memory for a value with a tail of `len` bytes.
     pub(crate) fn new_node(&self, len: usize, flags: Flags) -> Result<Vacant<'_, (), S>> {
-        Vacant::new(len, flags, |bytes| self.reclaimer.charge(bytes, flags))
+        Vacant::new(len, flags, |bytes| self.charge(bytes, flags))
     }
 }

@@ -148,11 +148,13 @@ impl<K: Key, P: Policy> Map<K, P> {
         pin_init::pin_init_scope(move || {
             let ledger = Ledger::new(options.limits.bytes);
             let max = options.limits.entries;
-            let first = Self::empty_table(max, flags, |bytes| ledger.charge(bytes).ok_or(EDQUOT))?;
-            let roots = Roots::new(first);
+            let charge = |bytes| ledger.charge(bytes).ok_or(EDQUOT);
+            let first = Self::empty_table(max, flags, charge)?;
+            let spare = Self::empty_table(max, flags, charge)?;
+            let (roots, guarded) = (Roots::new(first), Guarded::new(spare));
             Ok(try_pin_init!(&this in Self {
                 roots,
-                mu <- new_mutex!(Guarded::new(), "syncmap"),
+                mu <- new_mutex!(guarded, "syncmap"),
                 seed: Seed::random(),
                 options,
                 policy,
@@ -300,7 +302,7 @@ impl<K: Key, P: Policy> Map<K, P> {
         dirty_hit: DirtyHit,
         flags: Flags,
     ) -> PutResult<'m, 'k, K, P> {
-        let charge = |bytes| self.reclaimer.charge(bytes, flags);
+        let charge = |bytes| self.charge(bytes, flags);
         let vacant = match Entry::vacant(&key, flags, charge) {
             Ok(vacant) => vacant,
             Err(error) => return Err(StoreError { error, key, value }),

@@ -89,11 +89,7 @@ struct Call<'c> {
 impl<'c> Call<'c> {
     /// Writes the results.
     fn report(&self, out_len: usize, result: u32) -> Result {
-        let results = abi::OpResult {
-            out_len: out_len as u32,
-            result,
-        };
-        abi::write_member(self.at, core::mem::offset_of!(abi::Op, out_len), &results)
+        abi::write_results(self.at, out_len as u32, result)
     }
 
     /// Writes the results and a value.

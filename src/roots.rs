@@ -112,10 +112,11 @@ pub(crate) fn count(counter: &Cell<usize>, by: usize) {
 }
 
 impl<K: Key> Guarded<K> {
-    pub(crate) fn new() -> Self {
+    /// The guarded part of a new map, with its first spare.
+    pub(crate) fn new(spare: TableBox<'_, K>) -> Self {
         Self {
             expunged: ExpungedList::new(),
-            spare: Cell::new(None),
+            spare: Cell::new(Some(Spare(spare.publish()))),
             counters: Counters::default(),
         }
     }
@@ -395,6 +396,14 @@ impl<'m, K: Key> Locked<'m, K> {
     /// Takes the spare empty table.
     pub(crate) fn take_spare(&self) -> Option<NonNull<Table<K>>> {
         self.guarded.spare.take().map(|s| s.0)
+    }
+
+    /// Whether there is no spare.
+    pub(crate) fn lacks_spare(&self) -> bool {
+        let spare = self.guarded.spare.take();
+        let lacks = spare.is_none();
+        self.guarded.spare.set(spare);
+        lacks
     }
 
     /// Makes an empty table the spare, or returns it if there is one already.

@@ -210,7 +210,11 @@ impl<K: Key> Table<K> {
             },
             flags,
         )?;
-        Ok(TableBox { table, charge })
+        Ok(TableBox {
+            table,
+            charge,
+            era: None,
+        })
     }
 
     /// The live count that this table belongs to.
@@ -550,18 +554,27 @@ impl<'p, K: Key> Iterator for Chain<'_, 'p, K> {
 pub(crate) struct TableBox<'m, K> {
     table: KBox<Table<K>>,
     charge: Charge<'m>,
+    /// The table's era, if no other table has it yet.
+    era: Option<KBox<Era>>,
 }
 
 impl<K: Key> TableBox<'_, K> {
-    /// Gives the table and its charge to the caller.
+    /// Gives the table, its charge, and its era, if that is new, to the caller.
     pub(crate) fn publish(self) -> NonNull<Table<K>> {
         self.charge.keep();
+        self.era.map(KBox::leak);
         NonNull::from(KBox::leak(self.table))
     }
 
     /// Puts the table into another era.
     pub(crate) fn set_era(&mut self, era: NonNull<Era>) {
         self.table.era = era;
+    }
+
+    /// Puts the table into a new era.
+    pub(crate) fn begin_era(&mut self, era: KBox<Era>) {
+        let era = self.era.insert(era);
+        self.table.era = NonNull::from(&mut **era);
     }
 }
 
