@@ -3,7 +3,7 @@
 # Only delegates: Kbuild lists the objects, scripts/ does the work.
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
-export KDIR KERNEL FLAVOUR TIMEOUT SYNCMAP_CACHE SYNCMAP_MIRROR
+export KDIR KERNEL FLAVOUR TIMEOUT NO_KVM ONLY V SYNCMAP_CACHE SYNCMAP_MIRROR
 
 modules install clean:
 	@scripts/kdir.sh $@

@@ -15,6 +15,16 @@ rm -f "$dir"/*.log
 : >"$dir/output.log"
 : >"$dir/verdict.log"
 
+# Of tests, only who is at work and what fails, unless V=1 asks for everything.
+brief() {
+	if [ -n "${V:-}" ]; then
+		cat
+	else
+		sed -u -nE '/^## (begin|end)|^ *(ok|[0-9.]+$|#|K?TAP version)/!p
+			s/^## begin (.*)/      ... \1/p'
+	fi
+}
+
 taint=0
 if [ -n "${UML:-}" ]; then
 	taint=$((1 << 18)) # a test was run, says KUnit
@@ -44,9 +54,10 @@ fi
 in_kernel "$kernel" --bind "$dir" /guest -- \
 	timeout -k 5 "$limit" "${machine[@]}" </dev/null >"$dir/machine.log" 2>&1 &
 pid=$!
-tail -n +1 -s 0.2 -f --pid=$pid "$dir/output.log"
+guard "$pid"
+tail -n +1 -s 0.2 -f --pid="$pid" "$dir/output.log" | brief
 status=0
-wait $pid || status=$?
+wait "$pid" || status=$?
 if [ "$status" -eq 124 ] || [ "$status" -eq 137 ]; then
 	say "The guest did not end within $limit seconds and was stopped."
 elif [ "$status" -ne 0 ]; then

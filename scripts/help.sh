@@ -22,6 +22,8 @@ KDIR            build folder of a Rust-enabled kernel
 KERNEL          7.3 or 7.2, the series to run on (default: 7.3, else 7.2)
 FLAVOUR         cloud, amd64 or rt (default: cloud)
 TIMEOUT         seconds a guest may take
+ONLY            kunit or device, the one part of the tests to run
+V=1             show everything that the tests say
 NO_KVM          set it to emulate although KVM seems usable
 SYNCMAP_CACHE   the cache (default: ~/.cache/syncmap, or below XDG_CACHE_HOME)
 SYNCMAP_MIRROR  a Debian mirror (default: the one this machine's apt uses)

@@ -111,6 +111,7 @@ check_config() {
 }
 
 explain() {
+	remove "$STAGE"
 	tail -n 8 "$CACHE/kernel.log" >&2
 	case $(cat "$CACHE/kernel.log") in
 	*'No space left'*)
@@ -134,6 +135,7 @@ logged() {
 make_cache
 link=$(kernel_dir)
 if [ -d "$link" ] && [ -z "${UPDATE:-}" ]; then
+	touch "$(readlink -f "$link")" "$(readlink -f "$link/source")"
 	say "      $(cat "$link/release") is ready"
 	exit 0
 fi
@@ -145,7 +147,7 @@ if ! [ -d "$link" ] || [ -n "${UPDATE:-}" ]; then
 	[ -n "${release:-}" ] ||
 		die "Debian lists no kernel of the series ${wanted[*]}, flavour $FLAVOUR." \
 			"Choose another KERNEL or FLAVOUR (make help)."
-	name=linux-${release//+/-}-r$KERNEL_RECIPE
+	name=linux-${release//+/-}-$KERNEL_KEY
 	tree=source-${version//[~+]/-}
 	if ! [ -d "$CACHE/$name" ]; then
 		say "      Linux $release: downloading"
@@ -158,6 +160,8 @@ if ! [ -d "$link" ] || [ -n "${UPDATE:-}" ]; then
 	fi
 	ln -s "$name" "$STAGE/link"
 	mv -T "$STAGE/link" "$link"
+	prune linux "$CACHE/$name"
+	prune source "$CACHE/$tree"
 	say "      $release is ready"
 fi
 end_setup

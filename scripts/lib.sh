@@ -56,13 +56,15 @@ remove() {
 		die "Cannot remove $*." "Remove it by hand (as root) and try again."
 }
 
+LOCKS=()
 # lock NAME: hold a lock until this process ends; say so when waiting for it.
 lock() {
 	local fd
 	make_cache
 	exec {fd}>>"$CACHE/$1.lock"
+	LOCKS+=("$fd")
 	if ! flock -n "$fd"; then
-		say "Waiting for another run that is busy here (lock $1) ..."
+		say "Waiting for another run that is busy here (lock $1) ..." >&2
 		flock "$fd"
 	fi
 }
@@ -91,6 +93,17 @@ prune() {
 		while read -r old; do remove "$old"; done
 }
 
+# guard PID: kill that background job when this script is gone, however it went.
+guard() {
+	local me=$BASHPID
+	(
+		exec >/dev/null 2>&1
+		for fd in "${LOCKS[@]}"; do exec {fd}>&-; done
+		while kill -0 "$me" && kill -0 "$1"; do sleep 1; done
+		kill -9 "$1"
+	) &
+}
+
 # watch LOG LINES COMMAND...: run quietly into LOG, with a sign of life.  LINES
 # is about how many lines of make's kind LOG will have, 0 when nobody knows.  Leaves the
 # exit status in STATUS; to be called plainly, or COMMAND would lose its set -e.
@@ -101,6 +114,7 @@ watch() {
 	[ ! -t 1 ] || every=1
 	"$@" >"$log" 2>&1 </dev/null &
 	pid=$!
+	guard "$pid"
 	while kill -0 "$pid" 2>/dev/null; do
 		sleep 0.2
 		[ $((SECONDS - shown)) -ge "$every" ] || continue
@@ -145,8 +159,8 @@ ROOT_PACKAGES="apt gcc libc6-dev make bc bison flex libelf-dev libssl-dev
 	libdw-dev zlib1g-dev cpio kmod xz-utils rustc rust-src rustfmt rust-clippy
 	bindgen clang-19 lld-19 llvm-19 pahole python3 perl busybox-static
 	qemu-system-x86 shellcheck netbase wamerican"
-ROOT_RECIPE=1
-root_dir() { say "$CACHE/root-$(key_of "$ROOT_RECIPE" "$ROOT_PACKAGES")"; }
+ROOT_KEY=$(key_of 1 "$ROOT_PACKAGES")
+root_dir() { say "$CACHE/root-$ROOT_KEY"; }
 
 # in_root [BWRAP OPTION...] -- COMMAND...: run COMMAND inside the toolchain
 # root, which is read-only there.  The source is /syncmap, the cache is /cache:
@@ -186,15 +200,19 @@ apt_options() {
 		'^Acquire::(https?::.*Proxy|Check-(Valid-Until|Date)|Retries)' || true
 }
 
-# The kernel's recipe; raised when kernel.sh would prepare it differently.
-KERNEL_RECIPE=1
-kernel_dir() { say "$CACHE/kernel-${KERNEL:-newest}-$FLAVOUR-r$KERNEL_RECIPE"; }
+# The number is the recipe's, here and below: raise it to make things anew.
+KERNEL_KEY=$(key_of 1 "$ROOT_KEY")
+kernel_dir() { say "$CACHE/kernel-${KERNEL:-newest}-$FLAVOUR-$KERNEL_KEY"; }
 
-# The KUnit kernel, of the same source; keyed by its configuration and recipe.
-UML_RECIPE=1
+# The KUnit kernel, of the same source.  clang's large code model, which UML
+# asks for, would put static data where neither lockdep nor kmemleak expects
+# it, were any object large.
+UML_FLAGS=(ARCH=um LLVM=-19)
+UML_FLAGS+=(KCFLAGS="-mlarge-data-threshold=1073741824
+	-Wno-unused-command-line-argument")
 uml_dir() {
-	say "$CACHE/uml-$(key_of "$UML_RECIPE" "$(readlink "$(kernel_dir)/source")" \
-		"$(cat "$SCRIPTS/uml.config")")"
+	say "$CACHE/uml-$(key_of 1 "$ROOT_KEY" "${UML_FLAGS[*]}" \
+		"$(readlink "$(kernel_dir)/source")" "$(cat "$SCRIPTS/uml.config")")"
 }
 
 # Where this checkout's products go; nothing is ever written to the source.

@@ -13,12 +13,13 @@ args=(KERNELRELEASE="$(cat "$dir/release")")
 if [ -n "${UML:-}" ]; then
 	dir=$(uml_dir)
 	# UML's module loader does not know the relocations rustc prefers.
-	args=(ARCH=um LLVM=-19 SYNCMAP_KUNIT=1
+	args=("${UML_FLAGS[@]}" SYNCMAP_KUNIT=1
 		KRUSTFLAGS='-Zplt=yes -Zdirect-access-external-data=yes')
 fi
 dir=$(readlink -f "$dir")
 out=$work/${dir##*/}${VARIANT:+-$VARIANT}
 mkdir -p "$out"
+lock "$(basename "$work")-${out##*/}"
 # What make says names the source as the person knows it.
 in_kernel "$dir" --bind "$out" /out -- \
 	make -s -C /kernel/build M=/syncmap MO=/out "${args[@]}" -j"$(nproc)" \

@@ -28,8 +28,10 @@ debian_mirror() {
 }
 
 make_root() {
-	local -a run=(unshare --mount --pid --fork --kill-child --mount-proc)
-	as_root || run+=(--map-root-user --map-auto)
+	# Namespaces of its own: whatever happens, no mount and no process is left.
+	local run=(setpriv --pdeathsig KILL
+		unshare --mount --pid --fork --kill-child --mount-proc)
+	as_root || run=(unshare --map-root-user --map-auto "${run[@]}")
 	local key=/usr/share/keyrings/debian-archive-keyring.gpg source=()
 	[ -z "$mirror" ] ||
 		source=("deb [signed-by=$key] $mirror trixie main")
@@ -50,6 +52,7 @@ make_root() {
 }
 
 explain() {
+	remove "$STAGE"
 	local log=$1
 	grep -E '^(E|W|Err|unshare|newuidmap|mmdebstrap)[: ]' "$log" | tail -n 5 >&2 ||
 		tail -n 5 "$log" >&2

@@ -68,7 +68,6 @@ a lock cycle|WARNING: possible circular locking dependency detected
 RCU misuse|WARNING: suspicious RCU usage
 sleeping in atomic|BUG: sleeping function called from invalid context at a.c:1
 a leak|unreferenced object 0xffff888004e5a000 (size 64):
-a leak summary|kmemleak: 3 new suspected memory leaks (see /sys/kernel/debug/kmemleak)
 a slab left full|BUG syncmap_entry (Tainted: G O): Objects remaining on __kmem_cache_shutdown()
 use after free|BUG: KASAN: slab-use-after-free in f+0x1/0x2
 a debug object|ODEBUG: activate active (active state 1) object: 00000000 object type: rcu_head

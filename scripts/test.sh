@@ -30,6 +30,7 @@ add() {
 		*) say "      $line" ;;
 		esac
 	done < <(tr -d '\r' <"$2" | awk -f "$SCRIPTS/tap.awk")
+	[ "${f:-0}" -eq 0 ] || say "      All it said: $2"
 }
 
 # judged COMMAND...: one failure more if it fails.
@@ -77,15 +78,20 @@ device() {
 	add "device tests" "$WORK/device/output.log"
 }
 
+# Meant for working on one part: ONLY=kunit or ONLY=device.
+wanted() { [ -z "${ONLY:-}" ] || [ "$ONLY" = "$1" ]; }
+
 STEPS=7
+wanted kunit || STEPS=$((STEPS - 2))
+wanted device || STEPS=$((STEPS - 1))
 step "Tools of this machine" "$SCRIPTS/host.sh"
 step "Toolchain root (Debian 13)" "$SCRIPTS/root.sh"
 step "Stock Debian kernel" "$SCRIPTS/kernel.sh"
-step "KUnit kernel (User Mode Linux)" "$SCRIPTS/uml.sh"
+! wanted kunit || step "KUnit kernel (User Mode Linux)" "$SCRIPTS/uml.sh"
 lock_work
 step "Tests of the test machinery" self_tests
-step "KUnit suites on User Mode Linux" kunit
-step "Device tests under QEMU" device
+! wanted kunit || step "KUnit suites on User Mode Linux" kunit
+! wanted device || step "Device tests under QEMU" device
 show_times
 totals="$passed passed, $failed failed"
 [ "$skipped" -eq 0 ] || totals+=", $skipped skipped"

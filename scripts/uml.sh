@@ -9,7 +9,7 @@
 
 kmake() {
 	in_kernel "$STAGE/uml" --bind "$STAGE/uml" /kernel -- \
-		make -C /source O=/kernel/build ARCH=um LLVM=-19 -j"$(nproc)" "$@"
+		make -C /source O=/kernel/build "${UML_FLAGS[@]}" -j"$(nproc)" "$@"
 }
 
 configure() {
@@ -37,6 +37,7 @@ logged() {
 	local sentence=$2
 	watch "$CACHE/uml.log" "$1" "$3"
 	[ "$STATUS" -ne 0 ] || return 0
+	remove "$STAGE"
 	tail -n 8 "$CACHE/uml.log" >&2
 	case $(tail -n 50 "$CACHE/uml.log") in
 	*'No space left'*)

@@ -22,7 +22,7 @@ bad+='|\bstalls?\b|self-detected stall|soft lockup|hard LOCKUP|blocked for more'
 bad+='|possible (circular|recursive|irq lock)|inconsistent lock state'
 bad+='|suspicious RCU usage|held lock freed|bad unlock balance|lock held when'
 bad+='|sleeping function called|scheduling while atomic|ODEBUG|KASAN|KFENCE'
-bad+='|unreferenced object|suspected memory leak|[Oo]bjects remaining'
+bad+='|unreferenced object|[Oo]bjects remaining'
 bad+='|general protection|[Uu]nable to handle|double free|refcount_t'
 bad+='|Out of memory|oom-kill|Segmentation fault|segfault at'
 # Lines that contain such words and mean no harm.
