@@ -6,7 +6,7 @@ KDIR ?= /lib/modules/$(shell uname -r)/build
 export KDIR KERNEL FLAVOUR TIMEOUT NO_KVM ONLY V SYNCMAP_CACHE SYNCMAP_MIRROR
 
 modules install clean:
-	@scripts/kdir.sh $@
+	+@scripts/kdir.sh $@
 
 run test check help:
 	@scripts/$@.sh

@@ -14,9 +14,10 @@
 lock_work
 cd "$SOURCE"
 kernel=$(readlink -f "$(kernel_dir)")
-files() { find src samples tests include "$@" 2>/dev/null | sort; }
-rust=$(files -name '*.rs')
-c=$(files -name '*.[ch]')
+files() { find "$@" 2>/dev/null | sort; }
+rust=$(files src samples tests -name '*.rs')
+kernel_c=$(files src include -name '*.[ch]')
+user_c=$(files samples tests -name '*.[ch]')
 shell=$(grep -rlE '^#!/bin/(ba)?sh|shellcheck shell=' scripts tests .ci | sort)
 
 summary=()
@@ -61,10 +62,14 @@ documentation() {
 # shellcheck disable=SC2086
 scripts() { in_root -- shellcheck -x $shell; }
 
+# Programs of userspace have neither the kernel's types nor its attributes.
 # shellcheck disable=SC2086
 c_style() {
-	in_kernel "$kernel" -- perl /source/scripts/checkpatch.pl --no-tree --strict \
-		--terse --no-summary -f $c
+	local checkpatch='perl /source/scripts/checkpatch.pl --no-tree --strict --terse
+		--no-summary'
+	in_kernel "$kernel" -- $checkpatch -f $kernel_c &&
+		in_kernel "$kernel" -- $checkpatch \
+			--ignore PREFER_KERNEL_TYPES,PREFER_DEFINED_ATTRIBUTE_MACRO -f $user_c
 }
 
 check "rustfmt" formatting

@@ -42,7 +42,8 @@ grep -qx CONFIG_RUST=y "$KDIR/.config" ||
 
 version=$(sed -n 's/^# Linux[^ ]* \([0-9.]*\).* Kernel Configuration$/\1/p' \
 	"$KDIR/.config")
-[ -z "$version" ] || [ "$(printf '%s\n' 7.2 "$version" | sort -V | head -n 1)" = 7.2 ] ||
+oldest=$(printf '%s\n' 7.2 "${version:-7.2}" | sort -V | head -n 1)
+[ "$oldest" = 7.2 ] ||
 	die "The kernel of $KDIR is Linux $version; syncmap needs 7.2 or newer." \
 		"${instead[@]}"
 
@@ -58,14 +59,17 @@ done
 		"Then say make KDIR=O. (scripts/kernel.sh does this for Debian's.)" \
 		"${instead[@]}"
 
-want=$(sed -n 's/^CONFIG_RUSTC_VERSION_TEXT="\(.*\)"$/\1/p' "$KDIR/.config")
+# "rustc 1.85.1" of a longer line
+version_of() { cut -d' ' -f1,2; }
+want=$(sed -n 's/^CONFIG_RUSTC_VERSION_TEXT="\(.*\)"$/\1/p' "$KDIR/.config" |
+	version_of)
 command -v "$RUSTC" >/dev/null ||
 	die "rustc is missing, the Rust compiler." \
 		"This kernel was built with ${want:-an unknown version}; install that" \
 		"very version, or name it with RUSTC=<path>." "${instead[@]}"
-have=$("$RUSTC" --version 2>/dev/null || true)
-[ -z "$want" ] || [ "$(cut -d' ' -f1,2 <<<"$have")" = "$(cut -d' ' -f1,2 <<<"$want")" ] ||
-	die "The compiler is ${have:-broken}," "but this kernel was built with $want." \
+have=$("$RUSTC" --version 2>/dev/null | version_of || true)
+[ -z "$want" ] || [ "$have" = "$want" ] ||
+	die "The compiler is ${have:-broken}, but this kernel was built with $want." \
 		"Rust metadata can only be read by the version that wrote it: install" \
 		"that version, or name it with RUSTC=<path>." "${instead[@]}"
 

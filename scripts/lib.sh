@@ -174,7 +174,8 @@ in_root() {
 	done
 	shift
 	env -i PATH=/usr/sbin:/usr/bin LC_ALL=C HOME=/tmp TERM="${TERM:-dumb}" \
-		bwrap --die-with-parent --dev /dev --dev-bind-try /dev/kvm /dev/kvm \
+		bwrap --die-with-parent --unshare-pid \
+		--dev /dev --dev-bind-try /dev/kvm /dev/kvm \
 		--proc /proc --tmpfs /tmp \
 		--ro-bind "$root/usr" /usr --ro-bind "$root/etc" /etc \
 		--ro-bind "$root/var" /var --symlink usr/bin /bin \
@@ -207,9 +208,8 @@ kernel_dir() { say "$CACHE/kernel-${KERNEL:-newest}-$FLAVOUR-$KERNEL_KEY"; }
 # The KUnit kernel, of the same source.  clang's large code model, which UML
 # asks for, would put static data where neither lockdep nor kmemleak expects
 # it, were any object large.
-UML_FLAGS=(ARCH=um LLVM=-19)
-UML_FLAGS+=(KCFLAGS="-mlarge-data-threshold=1073741824
-	-Wno-unused-command-line-argument")
+UML_CFLAGS='-mlarge-data-threshold=1073741824 -Wno-unused-command-line-argument'
+UML_FLAGS=(ARCH=um LLVM=-19 KCFLAGS="$UML_CFLAGS")
 uml_dir() {
 	say "$CACHE/uml-$(key_of 1 "$ROOT_KEY" "${UML_FLAGS[*]}" \
 		"$(readlink "$(kernel_dir)/source")" "$(cat "$SCRIPTS/uml.config")")"
