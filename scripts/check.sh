@@ -76,7 +76,7 @@ check "rustfmt" formatting
 check "rustc, warnings denied" warnings
 check "clippy" lints
 check "rustdoc of the library crate" documentation
-check "userspace programs" "$SCRIPTS/programs.sh"
+check "userspace programs" "$SCRIPTS/programs.sh" samples tests/kselftest
 check "shellcheck" scripts
 check "checkpatch" c_style
 

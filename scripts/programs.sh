@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Builds the userspace programs (samples/*.c, tests/kselftest/*.c), each from
-# one file, statically, against the uapi header alone; prints their folder.
+# programs.sh FOLDER...: builds the userspace programs of these folders, each
+# .c file one program, statically, against the uapi header alone; prints the
+# folder they are in.
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -12,8 +13,7 @@ mkdir -p "$out"
 cd "$SOURCE"
 flags=(-static -O2 -g -std=gnu11 -Wall -Wextra -Werror -pthread -Iinclude/uapi)
 recipe=$(key_of "${flags[*]}" "$(root_dir)")
-for source in samples/*.c tests/kselftest/*.c; do
-	[ -e "$source" ] || continue
+for source in $(find "$@" -maxdepth 1 -name '*.c' | sort); do
 	program=$(basename "$source" .c)
 	# Up to date: newer than itself, every header, and made the same way.
 	if [ "$(cat "$out/$program.recipe" 2>/dev/null)" = "$recipe" ] &&

@@ -9,7 +9,7 @@
 programs_and_modules() {
 	local out programs root
 	out=$("$SCRIPTS/module.sh") || return
-	programs=$("$SCRIPTS/programs.sh") || return
+	programs=$("$SCRIPTS/programs.sh" samples) || return
 	root=$(root_dir)
 	mkdir -p "$WORK/run"
 	"$SCRIPTS/initramfs.sh" "$WORK/run/initramfs" "ttyS1 ttyS2" \
@@ -24,6 +24,6 @@ step "Toolchain root (Debian 13)" "$SCRIPTS/root.sh"
 step "Stock Debian kernel" "$SCRIPTS/kernel.sh"
 lock_work
 step "Module and demo program" programs_and_modules
-step "The demo under QEMU" env V=1 "$SCRIPTS/guest.sh" "$WORK/run" "${TIMEOUT:-300}"
+step "The demo under QEMU" env V=1 "$SCRIPTS/guest.sh" "$WORK/run" "${TIMEOUT:-600}"
 show_times
 say "make run: everything worked."

@@ -66,7 +66,7 @@ device() {
 	local out programs source name files=()
 	mkdir -p "$WORK/device"
 	out=$("$SCRIPTS/module.sh") || return
-	programs=$("$SCRIPTS/programs.sh") || return
+	programs=$("$SCRIPTS/programs.sh" tests/kselftest) || return
 	for source in "$SOURCE"/tests/kselftest/*.c; do
 		name=$(basename "$source" .c)
 		files+=("$programs/$name=/tests/$name")
