@@ -10,6 +10,11 @@ pub(crate) use kernel::miscdevice::MiscDeviceRegistration as Registration;
 #[cfg(not(syncmap_kernel_7_3))]
 pub(crate) use v7_2::Registration;
 
+/// The value of a module parameter, which 7.2 gives as a reference, and 7.3 as it is.
+pub(crate) fn parameter(value: impl core::borrow::Borrow<u64>) -> u64 {
+    *value.borrow()
+}
+
 /// In 7.2 the file operations of a misc device have no owner, so that the module could be unloaded
 /// while a file is open. Here they get one, in a copy that lives with the registration.
 #[cfg(not(syncmap_kernel_7_3))]

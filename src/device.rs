@@ -11,6 +11,7 @@ use syncmap::range::Cursor;
 use syncmap::{ByteMap, Limits, Options};
 
 use crate::abi::{self, Command};
+use crate::compat;
 use crate::module_parameters;
 use crate::ops;
 
@@ -41,8 +42,8 @@ pub(crate) struct OpenMap {
 fn limits() -> Limits {
     let clamp = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
     Limits {
-        entries: clamp(module_parameters::max_entries.value()),
-        bytes: clamp(module_parameters::max_bytes.value()),
+        entries: clamp(compat::parameter(module_parameters::max_entries.value())),
+        bytes: clamp(compat::parameter(module_parameters::max_bytes.value())),
         chain: CHAIN_MAX,
     }
 }

@@ -4,7 +4,7 @@
 //!
 //! # The states
 //!
-//! The state is one atomic word, decoded in one place, [`State::of`]:
+//! The state is one atomic word, decoded in one place, `State::of`:
 //!
 //! ```text
 //!              try_swap, remove                 try_expunge_locked
@@ -23,7 +23,7 @@
 //! # Orderings
 //!
 //! Every change of the word is a fully ordered compare-and-swap, except for
-//! [`unexpunge_locked`](Entry::unexpunge_locked), which nobody competes with. Every load is an
+//! `unexpunge_locked`, which nobody competes with. Every load is an
 //! acquire: it pairs with the change that put the value there, so that the contents of the value
 //! are visible.
 

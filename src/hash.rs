@@ -2,7 +2,7 @@
 
 //! Keys and keyed hashing.
 //!
-//! Every map draws its own random [`Seed`]. Sized keys go through [`FoldHasher`], a
+//! Every map draws its own random [`Seed`]. Sized keys go through `FoldHasher`, a
 //! multiply-and-fold hash in the manner of wyhash and foldhash: fast, and hard to aim at without
 //! the seed, but no cryptographic promise. Byte keys, which userspace may choose, go through the
 //! kernel's SipHash, which is made to withstand whoever chooses the keys.
@@ -33,7 +33,7 @@ impl Seed {
         unsafe { bindings::__siphash_unaligned(bytes.as_ptr().cast(), bytes.len(), &key) }
     }
 
-    /// Hashes `value` with [`FoldHasher`].
+    /// Hashes `value` with the multiply-and-fold hash.
     pub fn fold<T: Hash>(&self, value: &T) -> u64 {
         let mut hasher = FoldHasher {
             state: self.0[0],

@@ -4,7 +4,7 @@
 //!
 //! Readers never lock, never wait and never sleep, on a hit or a miss, in any context but NMI;
 //! stores to existing keys are lock-free; only new keys take a mutex. Start with
-//! [`SyncMap`](map::SyncMap), or read [`map`], which is where the algorithm is.
+//! [`SyncMap`], or read [`map`], which is where the algorithm is.
 //!
 //! ```ignore
 //! use syncmap::map::{Options, SyncMap};

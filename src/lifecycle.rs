@@ -11,7 +11,7 @@ use crate::hash::Key;
 use crate::helpers::cond_resched;
 use crate::map::Map;
 use crate::object::{Stored, Vacant};
-use crate::quota::Charge;
+use crate::quota::{edquot, Charge};
 use crate::rcu::{Kind, Retired, Shared};
 use crate::roots::Orphans;
 use crate::table::{Era, Table, TableBox};
@@ -22,7 +22,7 @@ impl<K: Key, P: Policy> Map<K, P> {
     /// been swept and what is retired has been freed. `EDQUOT` or `EINTR`.
     pub(crate) fn charge(&self, bytes: usize, flags: Flags) -> Result<Charge<'_>> {
         match self.reclaimer.charge(bytes, flags) {
-            Err(error) if error == EDQUOT && flags.contains(GFP_KERNEL) && self.has_deleted() => {
+            Err(error) if error == edquot() && flags.contains(GFP_KERNEL) && self.has_deleted() => {
                 self.sweep();
                 self.reclaimer.charge(bytes, flags)
             }
@@ -46,14 +46,14 @@ impl<K: Key, P: Policy> Map<K, P> {
         // The era is part of what the table is charged with when it is freed (`Table::owned`); its
         // few bytes are not charged separately.
         let era = KBox::new(Era::new(max), flags)?;
-        let mut table = Table::new(0, NonNull::dangling(), flags, charge)?;
+        let mut table = Table::allocate(0, NonNull::dangling(), flags, charge)?;
         table.begin_era(era);
         Ok(table)
     }
 
     /// The same, charged to this map, for Clear. Does not wait for memory to come back.
     pub(crate) fn new_empty(&self, flags: Flags) -> Option<NonNull<Table<K>>> {
-        let charge = |bytes| self.reclaimer.ledger.charge(bytes).ok_or(EDQUOT);
+        let charge = |bytes| self.reclaimer.ledger.charge(bytes).ok_or(edquot());
         let table = Self::empty_table(self.options.limits.entries, flags, charge);
         table.ok().map(TableBox::publish)
     }

@@ -19,7 +19,7 @@
 //! become *Expunged* and are left out of it, so that they go with read when it is superseded. A
 //! store to a key whose entry is Expunged puts the entry back into dirty first. The states and
 //! their changes are in [`entry`](crate::entry), the tables in [`table`](crate::table), the two
-//! pointers and the invariants I1–I11 in [`roots`](mod@crate::roots).
+//! pointers and the invariants I1–I11 in `roots.rs`.
 //!
 //! # Where it differs from the seed
 //!
@@ -36,7 +36,7 @@ use kernel::sync::{new_mutex, Mutex};
 use crate::entry::{Admit, Entry, Put, State};
 use crate::hash::{Key, Seed};
 use crate::object::{Fixed, Stored};
-use crate::quota::{Ledger, Limits};
+use crate::quota::{edquot, Ledger, Limits};
 use crate::rcu::{Owner, Reclaimer, Shared};
 use crate::roots::{Found, Guarded, Locked, NeedsTable, Roots};
 use crate::table::Table;
@@ -137,9 +137,15 @@ enum DirtyHit {
     Miss,
 }
 
-type PutResult<'m, 'k, K, P> = core::result::Result<
+/// `T`, or a store that failed and gives back the input of a key `K`, and a value `V`.
+pub type StoreResult<'k, T, K, V> =
+    core::result::Result<T, StoreError<<K as Stored>::Input<'k>, V>>;
+
+type PutResult<'m, 'k, K, P> = StoreResult<
+    'k,
     Put<<P as Policy>::Value<'m>, <P as Policy>::Old<'m>>,
-    StoreError<<K as Stored>::Input<'k>, <P as Policy>::Value<'m>>,
+    K,
+    <P as Policy>::Value<'m>,
 >;
 
 impl<K: Key, P: Policy> Map<K, P> {
@@ -148,7 +154,7 @@ impl<K: Key, P: Policy> Map<K, P> {
         pin_init::pin_init_scope(move || {
             let ledger = Ledger::new(options.limits.bytes);
             let max = options.limits.entries;
-            let charge = |bytes| ledger.charge(bytes).ok_or(EDQUOT);
+            let charge = |bytes| ledger.charge(bytes).ok_or(edquot());
             let first = Self::empty_table(max, flags, charge)?;
             let spare = Self::empty_table(max, flags, charge)?;
             let (roots, guarded) = (Roots::new(first), Guarded::new(spare));
@@ -274,7 +280,7 @@ impl<K: Key, P: Policy> Map<K, P> {
             Put::Expunged(value) => value,
             Put::Full(value) => {
                 return Err(StoreError {
-                    error: EDQUOT,
+                    error: edquot(),
                     key,
                     value,
                 })
@@ -332,7 +338,7 @@ impl<K: Key, P: Policy> Map<K, P> {
                 }
                 return match done {
                     Put::Full(value) => Err(StoreError {
-                        error: EDQUOT,
+                        error: edquot(),
                         key,
                         value,
                     }),
@@ -346,7 +352,7 @@ impl<K: Key, P: Policy> Map<K, P> {
             let refusal = if dirty.chain_len(hash) > self.options.limits.chain {
                 Some(E2BIG)
             } else if !dirty.era().admit() {
-                Some(EDQUOT)
+                Some(edquot())
             } else {
                 None
             };
@@ -369,7 +375,7 @@ impl<K: Key, P: Policy> Map<K, P> {
                     dirty.era().leave();
                     let era = dirty.era_ptr();
                     drop(locked);
-                    Table::new(entries, era, flags, charge).map(|table| spare = Some(table))
+                    Table::allocate(entries, era, flags, charge).map(|table| spare = Some(table))
                 }
             };
             if let Err(error) = more {
@@ -387,7 +393,7 @@ impl<K: Key, P: Policy> Map<K, P> {
         key: K::Input<'k>,
         value: P::Value<'m>,
         flags: Flags,
-    ) -> core::result::Result<Option<P::Old<'m>>, StoreError<K::Input<'k>, P::Value<'m>>> {
+    ) -> StoreResult<'k, Option<P::Old<'m>>, K, P::Value<'m>> {
         match self.put(key, value, |_| true, DirtyHit::Free, flags)? {
             Put::Done(old) => Ok(old),
             // Nothing was refused.
@@ -412,7 +418,7 @@ impl<K: Key, P: Policy> Map<K, P> {
         match tried {
             Put::Done(old) => Ok(old),
             Put::Full(value) => Err(TryStoreError {
-                error: EDQUOT,
+                error: edquot(),
                 value,
             }),
             Put::Expunged(value) | Put::Refused(value) => Err(TryStoreError {
@@ -660,10 +666,7 @@ impl<K: Key, S: Stored> Map<K, Counted<S>> {
         key: K::Input<'k>,
         value: Prepared<'m, S>,
         flags: Flags,
-    ) -> core::result::Result<
-        LoadOrStore<ValueRef<'m, S>, Prepared<'m, S>>,
-        StoreError<K::Input<'k>, Prepared<'m, S>>,
-    > {
+    ) -> StoreResult<'k, LoadOrStore<ValueRef<'m, S>, Prepared<'m, S>>, K, Prepared<'m, S>> {
         let mut loaded = None;
         let accept = |seen: Option<Seen<'_, S>>| {
             loaded = seen.map(|seen| seen.count(&self.reclaimer));
@@ -704,7 +707,7 @@ impl<K: Key, V: Send + Sync + 'static> Map<K, Counted<Fixed<V>>> {
         key: K::Input<'k>,
         value: V,
         flags: Flags,
-    ) -> core::result::Result<(), StoreError<K::Input<'k>, V>> {
+    ) -> StoreResult<'k, (), K, V> {
         self.swap(key, value, flags).map(drop)
     }
 
@@ -717,7 +720,7 @@ impl<K: Key, V: Send + Sync + 'static> Map<K, Counted<Fixed<V>>> {
         key: K::Input<'k>,
         value: V,
         flags: Flags,
-    ) -> core::result::Result<Option<Old<'m, Fixed<V>>>, StoreError<K::Input<'k>, V>> {
+    ) -> StoreResult<'k, Option<Old<'m, Fixed<V>>>, K, V> {
         match self.prepare(value, flags) {
             Ok(value) => self.swap_prepared(key, value, flags).map_err(unprepare),
             Err((error, value)) => Err(StoreError { error, key, value }),
@@ -730,8 +733,7 @@ impl<K: Key, V: Send + Sync + 'static> Map<K, Counted<Fixed<V>>> {
         key: K::Input<'k>,
         value: V,
         flags: Flags,
-    ) -> core::result::Result<LoadOrStore<ValueRef<'m, Fixed<V>>, V>, StoreError<K::Input<'k>, V>>
-    {
+    ) -> StoreResult<'k, LoadOrStore<ValueRef<'m, Fixed<V>>, V>, K, V> {
         let value = match self.prepare(value, flags) {
             Ok(value) => value,
             Err((error, value)) => return Err(StoreError { error, key, value }),

@@ -5,7 +5,14 @@
 //! Everything a map allocates is charged here before it is allocated and uncharged when it is
 //! freed, so that what is retired and awaits its grace period counts like what is alive.
 
+use kernel::bindings;
+use kernel::error::Error;
 use kernel::sync::atomic::{Atomic, Relaxed};
+
+/// `EDQUOT`, for which 7.2 has no name.
+pub fn edquot() -> Error {
+    Error::from_errno(-(bindings::EDQUOT as i32))
+}
 
 /// Limits of a map; [`Limits::NONE`] is the default.
 #[derive(Clone, Copy)]

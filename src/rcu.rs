@@ -26,7 +26,7 @@ use kernel::types::Opaque;
 use kernel::{bindings, container_of};
 
 use crate::helpers::*;
-use crate::quota::{Charge, Ledger};
+use crate::quota::{edquot, Charge, Ledger};
 
 /// Evidence that what is reachable now is not freed for as long as the evidence is held.
 ///
@@ -311,6 +311,10 @@ impl Reclaimer {
     }
 
     /// Runs in process context when the grace period for `waiting` is over.
+    ///
+    /// # Safety
+    ///
+    /// `work` is in the `work` of a reclaimer, whose `busy` is set on behalf of this function.
     unsafe extern "C" fn run(work: *mut bindings::work_struct) {
         // SAFETY: `work` is the member of an `rcu_work`, which is `work` of a `Reclaimer`, which is
         // not freed before it has waited for this function (see `drop`).
@@ -351,7 +355,7 @@ impl Reclaimer {
                 return Ok(charge);
             }
             if retired == 0 || !flags.contains(GFP_KERNEL) {
-                return Err(EDQUOT);
+                return Err(edquot());
             }
             self.wait(seen)?;
         }

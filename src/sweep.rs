@@ -7,6 +7,7 @@ use kernel::prelude::*;
 use crate::hash::Key;
 use crate::helpers::cond_resched;
 use crate::map::Map;
+use crate::quota::edquot;
 use crate::roots::count;
 use crate::table::Table;
 use crate::value::Policy;
@@ -91,9 +92,10 @@ impl<K: Key, P: Policy> Map<K, P> {
             }
             (table.used(), table.era_ptr())
         };
-        let charge = |bytes| self.reclaimer.ledger.charge(bytes).ok_or(EDQUOT);
+        let charge = |bytes| self.reclaimer.ledger.charge(bytes).ok_or(edquot());
         // Room for a few that come in meanwhile; if more do, the table is not sparse any more.
-        let Ok(table) = Table::new(used + used / 4, era, GFP_KERNEL | __GFP_NOWARN, charge) else {
+        let Ok(table) = Table::allocate(used + used / 4, era, GFP_KERNEL | __GFP_NOWARN, charge)
+        else {
             return;
         };
         let locked = self.lock();

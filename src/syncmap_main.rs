@@ -44,8 +44,8 @@ struct SyncmapModule {
 impl kernel::InPlaceModule for SyncmapModule {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         pin_init::pin_init_scope(|| {
-            let entries = module_parameters::max_entries.value();
-            let bytes = module_parameters::max_bytes.value();
+            let entries = compat::parameter(module_parameters::max_entries.value());
+            let bytes = compat::parameter(module_parameters::max_bytes.value());
             if entries == 0 {
                 pr_err!("max_entries must be at least 1.\n");
                 return Err(EINVAL);

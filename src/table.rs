@@ -177,7 +177,7 @@ impl<K: Key> Table<K> {
     }
 
     /// Allocates a table that is not full with `entries` entries. Sleeps if `flags` allow it.
-    pub(crate) fn new<'m>(
+    pub(crate) fn allocate<'m>(
         entries: usize,
         era: NonNull<Era>,
         flags: Flags,

@@ -107,6 +107,10 @@ impl Worker {
     }
 
     /// In interrupt context, or in a kernel thread on PREEMPT_RT.
+    ///
+    /// # Safety
+    ///
+    /// `kick` is the `kick` of a worker.
     unsafe extern "C" fn kicked(kick: *mut c_void) {
         let kick = kick.cast::<bindings::irq_work>();
         // SAFETY: `kick` is a member of a `Worker`, which waits for this function before it ends.
@@ -135,6 +139,10 @@ impl Worker {
     }
 
     /// In process context.
+    ///
+    /// # Safety
+    ///
+    /// `work` is in the `work` of a worker.
     unsafe extern "C" fn run(work: *mut bindings::work_struct) {
         // SAFETY: `work` is the member of a `delayed_work`, which is `work` of a `Worker`, which
         // waits for this function before it ends.
