@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Limits: what exceeds them is refused, comes back, and has changed nothing.
+
+use kernel::prelude::*;
+use syncmap::quota::edquot;
+use syncmap::{Limits, Options};
+
+use crate::keys::{Constant, Good, Number};
+use crate::program::{Answer, Op, Step, Subject};
+use crate::support::{dump, numbers, report, store, value, Numbers};
+use crate::values::counted;
+
+fn limited<K: Number>(limits: Limits) -> Result<Pin<KBox<Numbers<K>>>> {
+    numbers(Options {
+        limits,
+        sweep: false,
+    })
+}
+
+fn step(op: Op, key: u64, new: u64) -> Step {
+    Step {
+        op,
+        key,
+        old: key,
+        new,
+    }
+}
+
+/// The operation is refused with this error, and nothing changes.
+fn refused<K: Number>(map: &Numbers<K>, op: Op, key: u64, error: Error) -> Result {
+    let before = dump(map)?;
+    let result = map.run(&step(op, key, 5), GFP_KERNEL);
+    let after = dump(map)?;
+    let unchanged = before == after;
+    if !unchanged || result != Err(error) {
+        report(fmt!("{:?} of {}: {:?}", op, key, result));
+        report(fmt!("{:?} {} {}", before.dirty, before.len, before.bytes));
+        report(fmt!("{:?} {} {}", after.dirty, after.len, after.bytes));
+    }
+    check_eq!(result, Err(error));
+    check!(unchanged, "a refused operation has changed something");
+    Ok(())
+}
+
+const STORES: [Op; 3] = [Op::Store, Op::Swap, Op::LoadOrStore];
+
+#[kunit_tests(syncmap_limits)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries() -> Result {
+        counted(|| {
+            let map = limited::<Good>(Limits {
+                entries: 10,
+                ..Limits::NONE
+            })?;
+            (0..10).try_for_each(|key| store(&map, key, key))?;
+            // Whether a dirty exists already, or would have to be made.
+            for round in 0..2 {
+                for op in STORES {
+                    refused(&map, op, 10, edquot())?;
+                }
+                // What is there may be replaced, and found.
+                let loaded = map.run(&step(Op::LoadOrStore, 3, 30), GFP_KERNEL)?;
+                check_eq!(loaded, Answer::Value(if round == 0 { 3 } else { 30 }));
+                store(&map, 3, 30)?;
+                check_eq!(map.len(), 10);
+                map.promote_now();
+            }
+            // Room for one: it may be the same key, or another.
+            check!(map.delete(&Good::make(4)));
+            store(&map, 11, 11)?;
+            refused(&map, Op::Store, 4, edquot())?;
+            check!(map.delete(&Good::make(11)));
+            store(&map, 4, 4)?;
+            check_eq!((map.len(), value(&map, 4)), (10, Some(4)));
+            map.clear(GFP_KERNEL)?;
+            (20..30).try_for_each(|key| store(&map, key, key))?;
+            refused(&map, Op::Swap, 3, edquot())
+        })
+    }
+
+    /// Deleted and expunged entries, which would only have to be revived.
+    #[test]
+    fn entries_that_come_back() -> Result {
+        counted(|| {
+            let map = limited::<Good>(Limits {
+                entries: 10,
+                ..Limits::NONE
+            })?;
+            (0..10).try_for_each(|key| store(&map, key, key))?;
+            map.promote_now();
+            check!(map.delete(&Good::make(0)));
+            check!(map.delete(&Good::make(1)));
+            // 0 and 1 are expunged by this.
+            store(&map, 10, 10)?;
+            check!(map.delete(&Good::make(2)));
+            store(&map, 11, 11)?;
+            check!(map.try_delete(&Good::make(11)).is_some());
+            store(&map, 12, 12)?;
+            store(&map, 13, 13)?;
+            check_eq!(map.len(), 10);
+            // 0 expunged, 2 deleted in both, 11 deleted in dirty, 50 absent.
+            for key in [0, 2, 11, 50] {
+                for op in STORES {
+                    refused(&map, op, key, edquot())?;
+                }
+            }
+            let Ok(new) = map.prepare(crate::values::Tracked::make(9), GFP_KERNEL) else {
+                return Err(ENOMEM);
+            };
+            let back = map.try_store(&Good::make(2), new).err().ok_or(EINVAL)?;
+            check_eq!((back.error, back.value.into_inner().number()), (edquot(), 9));
+            Ok(())
+        })
+    }
+
+    #[test]
+    fn bytes() -> Result {
+        counted(|| {
+            let map = limited::<Good>(Limits {
+                bytes: 20_000,
+                ..Limits::NONE
+            })?;
+            let mut keys = 0;
+            let error = loop {
+                match store(&map, keys, keys) {
+                    Ok(()) => keys += 1,
+                    Err(error) => break error,
+                }
+                check!(map.stats().bytes <= 20_000 && keys < 1000);
+            };
+            check_eq!(error, edquot());
+            check!(keys > 20);
+            for op in STORES {
+                refused(&map, op, keys, edquot())?;
+            }
+            check_eq!(map.len(), keys as usize);
+            for key in 0..keys {
+                check_eq!(value(&map, key), Some(key));
+            }
+            // Deleting makes room: a store that needs it sweeps, and waits.
+            for key in 0..keys / 2 {
+                check!(map.delete(&Good::make(key)));
+            }
+            store(&map, keys, keys)?;
+            map.clear(GFP_KERNEL)?;
+            (0..20).try_for_each(|key| store(&map, key, key))
+        })
+    }
+
+    /// What awaits a grace period counts; who may sleep waits for it, and who may not is refused.
+    #[test]
+    fn bytes_that_are_about_to_come_back() -> Result {
+        counted(|| {
+            let map = limited::<Good>(Limits::NONE)?;
+            (0..8).try_for_each(|key| store(&map, key, key))?;
+            map.promote_now();
+            let full = dump(&map)?.bytes;
+            drop(map);
+            let map = limited::<Good>(Limits {
+                bytes: full + 4000,
+                ..Limits::NONE
+            })?;
+            (0..8).try_for_each(|key| store(&map, key, key))?;
+            for round in 0..500 {
+                store(&map, round % 8, round)?;
+                check!(map.stats().bytes <= full + 4000);
+            }
+            // Here nothing can be freed between the stores.
+            let guard = kernel::sync::rcu::read_lock();
+            let mut failed = None;
+            for round in 0..500 {
+                match map.run(&step(Op::Swap, round % 8, round), GFP_ATOMIC) {
+                    Ok(_) => {}
+                    Err(error) => failed = Some(error),
+                }
+            }
+            drop(guard);
+            check_eq!(failed, Some(edquot()));
+            store(&map, 1, 1)
+        })
+    }
+
+    #[test]
+    fn chain() -> Result {
+        counted(|| {
+            let map = limited::<Constant>(Limits {
+                chain: 4,
+                ..Limits::NONE
+            })?;
+            let mut keys = 0;
+            let error = loop {
+                match store(&map, keys, keys) {
+                    Ok(()) => keys += 1,
+                    Err(error) => break error,
+                }
+                check!(keys < 100);
+            };
+            check_eq!(error, E2BIG);
+            // Six to a bucket; the bucket that would be one too many is not filled.
+            check!(keys >= 4 * 6, "{}", keys);
+            for op in STORES {
+                refused(&map, op, keys, E2BIG)?;
+            }
+            (0..keys).try_for_each(|key| store(&map, key, key + 1))?;
+            for key in 0..keys {
+                check_eq!(value(&map, key), Some(key + 1));
+            }
+            Ok(())
+        })
+    }
+
+    /// Good keys never notice.
+    #[test]
+    fn chain_of_good_keys() -> Result {
+        let map = limited::<Good>(Limits {
+            chain: 8,
+            ..Limits::NONE
+        })?;
+        (0..20_000).try_for_each(|key| store(&map, key, key))?;
+        check_eq!(map.len(), 20_000);
+        Ok(())
+    }
+}

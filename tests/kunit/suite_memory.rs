@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Memory comes back, and every key and value is dropped exactly once.
+
+use kernel::prelude::*;
+use syncmap::range::Cursor;
+use syncmap::Options;
+
+use crate::keys::{Good, Number};
+use crate::support::{eventually, filled, numbers, sleep, store, value, Numbers, QUIET};
+use crate::values::{counted, Census, Tracked};
+
+fn fill(map: &Numbers<Good>, keys: core::ops::Range<u64>) -> Result {
+    keys.into_iter().try_for_each(|key| store(map, key, key))
+}
+
+fn delete(map: &Numbers<Good>, keys: core::ops::Range<u64>) -> Result {
+    for key in keys {
+        check!(map.delete(&Good::make(key)));
+    }
+    Ok(())
+}
+
+/// Bytes when all that can be freed has been freed.
+fn bytes<K: Number>(map: &Numbers<K>) -> usize {
+    map.drain();
+    map.drain();
+    map.stats().bytes
+}
+
+#[kunit_tests(syncmap_memory)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clear_gives_memory_back() -> Result {
+        counted(|| {
+            let map = numbers::<Good>(QUIET)?;
+            let empty = bytes(&map);
+            fill(&map, 0..10)?;
+            map.clear(GFP_KERNEL)?;
+            // An empty table is kept in reserve from the first Clear on.
+            let level = bytes(&map);
+            check!(level <= 2 * empty, "{} {}", level, empty);
+            for round in 0..3 {
+                fill(&map, 0..5000)?;
+                if round == 1 {
+                    map.promote_now();
+                    delete(&map, 0..100)?;
+                    store(&map, 5001, 1)?;
+                }
+                check!(bytes(&map) > 100 * empty);
+                map.clear(GFP_KERNEL)?;
+                let now = bytes(&map);
+                check!(now <= 3 * empty, "{} {} {}", now, level, empty);
+            }
+            check_eq!(map.stats().retired_bytes, 0);
+            Ok(())
+        })
+    }
+
+    #[test]
+    fn deleted_keys_give_memory_back() -> Result {
+        counted(|| {
+            let map = filled(0..5000, QUIET)?;
+            let full = bytes(&map);
+            delete(&map, 0..4500)?;
+            check!(map.stats().read_slots == 5000);
+            map.sweep();
+            let stats = map.stats();
+            check_eq!(
+                (stats.read_slots, stats.entries, stats.sweeps),
+                (500, 500, 1)
+            );
+            let now = bytes(&map);
+            check!(now < full / 6, "{} {}", now, full);
+            for key in 4500..5000 {
+                check_eq!(value(&map, key), Some(key));
+            }
+            delete(&map, 4500..5000)?;
+            map.sweep();
+            let empty = numbers::<Good>(QUIET)?;
+            check_eq!(bytes(&map), bytes(&empty));
+            Ok(())
+        })
+    }
+
+    /// In all the places where a deleted key may be: in both tables, only in dirty, expunged.
+    #[test]
+    fn sweeps_every_kind_of_deleted_key() -> Result {
+        counted(|| {
+            let map = filled(0..60, QUIET)?;
+            delete(&map, 0..20)?;
+            fill(&map, 60..120)?;
+            delete(&map, 20..40)?;
+            for key in 60..80 {
+                check!(map.try_delete(&Good::make(key)).is_some());
+            }
+            let stats = map.stats();
+            check_eq!(
+                (stats.read_slots, stats.dirty_slots, stats.entries),
+                (60, 100, 60)
+            );
+            map.sweep();
+            let stats = map.stats();
+            check_eq!(
+                (stats.read_slots, stats.dirty_slots, stats.entries),
+                (20, 60, 60)
+            );
+            for key in 0..120 {
+                let there = (40..60).contains(&key) || key >= 80;
+                check_eq!(value(&map, key), there.then_some(key));
+            }
+            // All of them can come back.
+            fill(&map, 0..120)?;
+            map.promote_now();
+            for key in 0..120 {
+                check_eq!(value(&map, key), Some(key));
+            }
+            Ok(())
+        })
+    }
+
+    /// About a second after the last delete, although nobody stores any more.
+    #[test]
+    fn sweeps_by_itself() -> Result {
+        counted(|| {
+            let map = filled(0..40, Options::default())?;
+            delete(&map, 0..3)?;
+            sleep(300);
+            check_eq!(map.stats().read_slots, 40, "too early");
+            check!(eventually(2000, || map.stats().read_slots == 37), "never");
+            // And once more.
+            delete(&map, 3..6)?;
+            check!(
+                eventually(2000, || map.stats().read_slots == 34),
+                "never again"
+            );
+            Ok(())
+        })
+    }
+
+    /// At once, when deleted keys are more than a quarter.
+    #[test]
+    fn sweeps_early_when_there_is_much_to_sweep() -> Result {
+        counted(|| {
+            let map = filled(0..1000, Options::default())?;
+            let full = bytes(&map);
+            delete(&map, 0..900)?;
+            check!(
+                eventually(700, || map.stats().read_slots < 750),
+                "not early"
+            );
+            check!(
+                eventually(2000, || map.stats().read_slots == 100),
+                "not all"
+            );
+            check!(bytes(&map) < full / 4);
+            Ok(())
+        })
+    }
+
+    /// Keys that come and go do not make the tables grow.
+    #[test]
+    fn churn_stays_small() -> Result {
+        counted(|| {
+            let map = filled(0..100, Options::default())?;
+            for key in 100..20_000 {
+                store(&map, key, key)?;
+                check!(map.delete(&Good::make(key - 100)));
+            }
+            check_eq!(map.len(), 100);
+            map.sweep();
+            let now = bytes(&map);
+            drop(map);
+            let map = filled::<Good>(0..100, QUIET)?;
+            let fresh = bytes(&map);
+            check!(now <= fresh * 5, "{} {}", now, fresh);
+            Ok(())
+        })
+    }
+
+    /// Values are replaced again and again; what awaits a grace period is freed meanwhile.
+    #[test]
+    fn overwritten_values_are_freed() -> Result {
+        counted(|| {
+            let map = filled::<Good>(0..10, QUIET)?;
+            let level = bytes(&map);
+            for round in 0..20_000 {
+                store(&map, round % 10, round)?;
+            }
+            check_eq!(bytes(&map), level);
+            check_eq!(map.stats().retired_bytes, 0);
+            Ok(())
+        })
+    }
+
+    /// Keys are dropped as well: those that are stored, and those that turn out to be there already.
+    #[test]
+    fn keys_are_dropped_once() -> Result {
+        counted(|| {
+            let census = Census::take();
+            let map = filled::<Tracked>(0..50, QUIET)?;
+            check_eq!(census.more(), 100);
+            (0..50).try_for_each(|key| store(&map, key, key))?;
+            map.drain();
+            check_eq!(census.more(), 100);
+            for key in 0..25 {
+                check!(map.delete(&Tracked::make(key)));
+            }
+            store(&map, 50, 50)?;
+            map.drain();
+            // The deleted keys are expunged, but still in read; with their values gone.
+            check_eq!(census.more(), 102 - 25);
+            map.promote_now();
+            map.drain();
+            check_eq!(census.more(), 52);
+            let batch = map.next_batch(Cursor::Start);
+            map.clear(GFP_KERNEL)?;
+            map.drain();
+            let held = 2 * batch.pairs().count() as isize;
+            check_eq!(census.more(), held);
+            drop(batch);
+            check_eq!(census.more(), 0);
+            Ok(())
+        })
+    }
+
+    /// A map that ends in the midst of everything.
+    #[test]
+    fn drop_in_every_state() -> Result {
+        for what in 0..8 {
+            counted(|| {
+                let map = filled(0..100, Options::default())?;
+                delete(&map, 0..30)?;
+                if what & 1 != 0 {
+                    fill(&map, 100..120)?;
+                    delete(&map, 30..40)?;
+                    map.compare_and_delete(&Good::make(110), &Tracked::make(110));
+                }
+                if what & 2 != 0 {
+                    map.clear(GFP_KERNEL)?;
+                    fill(&map, 0..50)?;
+                }
+                if what & 4 != 0 {
+                    map.load(&Good::make(45));
+                    map.sweep();
+                }
+                drop(map.swap(Good::make(77), Tracked::make(1), GFP_KERNEL)?);
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Many maps, most of them empty.
+    #[test]
+    fn maps_come_and_go() -> Result {
+        counted(|| {
+            for round in 0..200 {
+                let map = numbers::<Good>(Options::default())?;
+                fill(&map, 0..round % 7)?;
+            }
+            Ok(())
+        })
+    }
+}

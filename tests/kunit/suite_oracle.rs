@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Random programs, after every step of which the tables are what the seed's would be.
+//!
+//! With the sweep off, one thread does all there is to do, and the map has one way to go. Two things
+//! are arranged for that: a `get` that would leave a promotion to the worker is made a `load`, which
+//! promotes at once, and after a Clear all of it is waited for, since its end takes the mutex.
+
+use kernel::prelude::*;
+use syncmap::inspect::{EntryState, Where};
+
+use crate::keys::{Constant, Good, Number, Truncated};
+use crate::oracle::{self, P};
+use crate::program::{Answer, Op, Program, Subject};
+use crate::support::{numbers, report, Numbers, QUIET};
+
+/// Compares all that the tables hold.
+fn compare<K: Number>(map: &Numbers<K>, oracle: &oracle::Map) -> Result {
+    let mut found = (0, 0);
+    let mut wrong = None;
+    let dirty = map.inspect(|place, key, state| {
+        let key = key.number();
+        let entry = match place {
+            Where::Read => {
+                found.0 += 1;
+                oracle.read.m.get(key)
+            }
+            Where::Dirty => {
+                found.1 += 1;
+                oracle.dirty.as_ref().and_then(|dirty| dirty.get(key))
+            }
+        };
+        let expected = entry.map(|e| match oracle.state(e) {
+            P::Value(_) => EntryState::Live,
+            P::Nil => EntryState::Deleted,
+            P::Expunged => EntryState::Expunged,
+        });
+        if expected != Some(state) {
+            wrong = Some((place, key, state, expected));
+        }
+    });
+    check_eq!(
+        wrong,
+        None,
+        "a key of the map that the seed does not have, or not so"
+    );
+    check_eq!(found.0, oracle.read.m.len(), "keys of read");
+    check_eq!(dirty.amended, oracle.read.amended);
+    if dirty.amended {
+        check_eq!(found.1, oracle.dirty_len(), "keys of dirty");
+        check_eq!(dirty.count, oracle.dirty_len(), "what promotion goes by");
+        check_eq!(dirty.misses, oracle.misses);
+    }
+    Ok(())
+}
+
+/// Runs a program of so many steps over so many keys.
+fn run<K: Number>(seed: u64, keys: u64, steps: usize) -> Result {
+    let map = numbers::<K>(QUIET)?;
+    let mut oracle = oracle::Map::new();
+    let mut program = Program::new(seed, keys, 512);
+    for number in 0..steps {
+        let mut step = program.step();
+        if step.op == Op::Get && oracle.is_due(step.key) {
+            step.op = Op::Load;
+        }
+        let compared = (|| {
+            let got = map.run(&step, GFP_KERNEL)?;
+            match step.op {
+                Op::Clear => map.drain(),
+                // A sweep that finds the tables mostly empty makes one smaller table of them.
+                Op::Sweep if keys > 64 && !map.stats().amended => {
+                    oracle.run(&crate::program::Step {
+                        op: Op::Promote,
+                        ..step
+                    })?;
+                }
+                _ => {}
+            }
+            let expected = oracle.run(&step)?;
+            check_eq!(got, expected);
+            check_eq!(
+                Answer::Len(map.len()),
+                oracle.run(&crate::program::Step {
+                    op: Op::Len,
+                    ..step
+                })?
+            );
+            compare(&map, &oracle)
+        })();
+        compared.inspect_err(|_| {
+            report(fmt!(
+                "seed {}, {} keys, step {}: {:?}",
+                seed,
+                keys,
+                number,
+                step
+            ));
+        })?;
+    }
+    Ok(())
+}
+
+/// Several programs, and afterwards all values are gone.
+fn programs<K: Number>(number: u64, keys: u64, steps: usize) -> Result {
+    crate::values::counted(|| {
+        for i in 0..number {
+            run::<K>(crate::seed() + i, keys, steps)?;
+        }
+        Ok(())
+    })
+}
+
+#[kunit_tests(syncmap_oracle)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_keys() -> Result {
+        programs::<Good>(8, 2, 5_000)
+    }
+
+    #[test]
+    fn six_keys() -> Result {
+        programs::<Good>(8, 6, 5_000)
+    }
+
+    #[test]
+    fn twenty_keys() -> Result {
+        programs::<Good>(6, 20, 5_000)
+    }
+
+    #[test]
+    fn three_hundred_keys() -> Result {
+        programs::<Good>(2, 300, 10_000)
+    }
+
+    #[test]
+    fn truncated_hash() -> Result {
+        programs::<Truncated>(3, 40, 5_000)
+    }
+
+    #[test]
+    fn constant_hash() -> Result {
+        programs::<Constant>(3, 40, 5_000)
+    }
+}

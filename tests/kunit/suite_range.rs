@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Walks, by callback and in batches, with changes in between.
+
+use kernel::prelude::*;
+use syncmap::range::Cursor;
+
+use crate::keys::{Constant, Good, Number, Truncated};
+use crate::support::{filled, numbers, sleep, store, value, Numbers, QUIET};
+use crate::values::counted;
+
+/// Counts visits of keys.
+struct Visits(KVec<u8>);
+
+impl Visits {
+    fn of(keys: usize) -> Result<Self> {
+        Ok(Visits(KVec::from_elem(0, keys, GFP_KERNEL)?))
+    }
+
+    fn add(&mut self, key: u64) {
+        if let Some(n) = self.0.get_mut(key as usize) {
+            *n += 1;
+        }
+    }
+
+    /// Whether each of these keys was visited so many times.
+    fn all(&self, keys: core::ops::Range<usize>, times: impl Fn(u8) -> bool) -> bool {
+        self.0
+            .get(keys)
+            .is_some_and(|keys| keys.iter().all(|n| times(*n)))
+    }
+}
+
+/// Walks a map of so many keys, in both ways.
+fn walk<K: Number>(keys: u64) -> Result {
+    counted(|| {
+        let map = filled::<K>(0..keys, QUIET)?;
+        let mut visits = Visits::of(keys as usize)?;
+        let mut wrong = 0;
+        map.range(|key, value| {
+            wrong += usize::from(key.number() != value.number());
+            visits.add(key.number());
+            true
+        });
+        check_eq!(wrong, 0);
+        check!(visits.all(0..keys as usize, |n| n == 1));
+
+        // In batches, each of which is the last or not empty.
+        let mut visits = Visits::of(keys as usize)?;
+        let mut batch = map.next_batch(Cursor::Start);
+        loop {
+            let mut last = None;
+            for (key, value) in batch.pairs() {
+                check_eq!(key.number(), value.number());
+                visits.add(key.number());
+                last = Some(K::make(key.number()));
+            }
+            let Some(last) = last.filter(|_| !batch.is_last()) else {
+                break;
+            };
+            batch = map.next_batch(Cursor::Key(&last));
+        }
+        check!(batch.is_last());
+        check!(visits.all(0..keys as usize, |n| n == 1));
+        Ok(())
+    })
+}
+
+/// A walk over 500 keys, with `change` called for each of them with the map and the key.
+fn changing<K: Number>(change: impl Fn(&Numbers<K>, u64) -> Result) -> Result<Visits> {
+    let map = filled::<K>(0..500, QUIET)?;
+    let mut visits = Visits::of(2000)?;
+    let mut result = Ok(());
+    map.range(|key, _| {
+        visits.add(key.number());
+        result = change(&map, key.number());
+        result.is_ok()
+    });
+    result?;
+    Ok(visits)
+}
+
+#[kunit_tests(syncmap_range)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_once() -> Result {
+        for keys in [0, 1, 2, 15, 16, 17, 32, 33, 100, 5000] {
+            walk::<Good>(keys)?;
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn every_key_once_with_bad_hashes() -> Result {
+        for keys in [1, 16, 17, 32, 33, 200] {
+            walk::<Constant>(keys)?;
+            walk::<Truncated>(keys)?;
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn stops_when_told() -> Result {
+        let map = filled::<Good>(0..100, QUIET)?;
+        for stop in [1, 2, 16, 17, 50] {
+            let mut visits = 0;
+            map.range(|_, _| {
+                visits += 1;
+                visits < stop
+            });
+            check_eq!(visits, stop);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn nested() -> Result {
+        counted(|| {
+            let map = filled::<Good>(0..40, QUIET)?;
+            let (mut outer, mut inner) = (0, 0);
+            map.range(|_, _| {
+                outer += 1;
+                map.range(|_, _| {
+                    inner += 1;
+                    true
+                });
+                true
+            });
+            check_eq!((outer, inner), (40, 1600));
+            Ok(())
+        })
+    }
+
+    #[test]
+    fn callback_stores_new_keys() -> Result {
+        counted(|| {
+            let visits = changing::<Good>(|map, key| {
+                if key < 500 {
+                    store(map, key + 500, key)?;
+                    store(map, key, key)?;
+                }
+                Ok(())
+            })?;
+            check!(visits.all(0..500, |n| n == 1));
+            check!(visits.all(500..1000, |n| n <= 1));
+            Ok(())
+        })
+    }
+
+    #[test]
+    fn callback_stores_new_keys_of_the_same_hash() -> Result {
+        counted(|| {
+            let visits = changing::<Constant>(|map, key| match key {
+                0..100 => store(map, key + 600, key),
+                _ => Ok(()),
+            })?;
+            check!(visits.all(0..500, |n| n == 1));
+            // Keys of one hash come in their own order.
+            check!(visits.all(600..700, |n| n == 1));
+            Ok(())
+        })
+    }
+
+    #[test]
+    fn callback_deletes_what_it_visits() -> Result {
+        counted(|| {
+            let visits = changing::<Good>(|map, key| {
+                check!(map.delete(&Good::make(key)));
+                if key % 50 == 0 {
+                    map.sweep();
+                }
+                Ok(())
+            })?;
+            check!(visits.all(0..500, |n| n == 1));
+            Ok(())
+        })
+    }
+
+    #[test]
+    fn callback_deletes_all_others() -> Result {
+        counted(|| {
+            let map = filled::<Good>(0..500, QUIET)?;
+            let mut visits = 0;
+            map.range(|key, _| {
+                for other in (0..500).filter(|other| *other != key.number()) {
+                    map.delete(&Good::make(other));
+                }
+                visits += 1;
+                true
+            });
+            // Those of the batch had been found before.
+            check!(visits <= 16);
+            check_eq!(map.len(), 1);
+            Ok(())
+        })
+    }
+
+    #[test]
+    fn callback_clears() -> Result {
+        counted(|| {
+            let map = filled::<Good>(0..500, QUIET)?;
+            let mut visits = Visits::of(1000)?;
+            let mut result = Ok(());
+            let mut first = true;
+            map.range(|key, value| {
+                visits.add(key.number());
+                if core::mem::take(&mut first) {
+                    result = map
+                        .clear(GFP_KERNEL)
+                        .and_then(|()| (500..1000).try_for_each(|key| store(&map, key, key)));
+                    map.drain();
+                }
+                value.number() == key.number()
+            });
+            result?;
+            check!(visits.all(0..1000, |n| n <= 1));
+            check!(!visits.all(500..1000, |n| n == 0));
+            check_eq!(map.len(), 500);
+            Ok(())
+        })
+    }
+
+    /// A callback may sleep, and what it holds up is its own batch, no more (I7).
+    #[test]
+    fn callback_sleeps() -> Result {
+        counted(|| {
+            let map = filled::<Good>(0..100, QUIET)?;
+            let mut result = Ok(());
+            let mut first = true;
+            map.range(|_, value| {
+                let before = value.number();
+                if core::mem::take(&mut first) {
+                    result = (|| {
+                        for round in 1..10 {
+                            (0..100).try_for_each(|key| store(&map, key, 1000 + round))?;
+                        }
+                        sleep(20);
+                        map.drain();
+                        check_eq!(map.stats().retired_bytes, 0);
+                        Ok(())
+                    })();
+                }
+                value.number() == before
+            });
+            result
+        })
+    }
+
+    #[test]
+    fn promotes_first() -> Result {
+        let map = filled::<Good>(0..10, QUIET)?;
+        store(&map, 10, 10)?;
+        let promotions = map.stats().promotions;
+        let mut amended = 0;
+        map.range(|_, _| {
+            amended += usize::from(map.stats().amended);
+            true
+        });
+        check_eq!(amended, 0);
+        check_eq!(map.stats().promotions, promotions + 1);
+        map.range(|_, _| true);
+        check_eq!(map.stats().promotions, promotions + 1);
+        Ok(())
+    }
+
+    /// The order does not depend on the table.
+    #[test]
+    fn order_survives_growth_and_shrinking() -> Result {
+        let map = filled::<Good>(0..200, QUIET)?;
+        let order = || -> Result<KVec<u64>> {
+            let mut keys = KVec::with_capacity(3000, GFP_KERNEL)?;
+            let mut lost = false;
+            map.range(|key, _| {
+                if key.number() < 200 {
+                    lost |= keys.push_within_capacity(key.number()).is_err();
+                }
+                true
+            });
+            check!(!lost);
+            Ok(keys)
+        };
+        let before = order()?;
+        check_eq!(before.len(), 200);
+        (200..3000).try_for_each(|key| store(&map, key, key))?;
+        check!(*order()? == *before);
+        for key in 200..3000 {
+            check!(map.delete(&Good::make(key)));
+        }
+        map.sweep();
+        check!(*order()? == *before);
+        Ok(())
+    }
+
+    /// The cursor's key need not be there any more, nor ever have been.
+    #[test]
+    fn cursor_keys_may_be_absent() -> Result {
+        let map = filled::<Good>((0..100).map(|key| key * 2), QUIET)?;
+        for cursor in 0..200 {
+            let mut left = 0;
+            let key = Good::make(cursor);
+            let mut batch = map.next_batch(Cursor::Key(&key));
+            loop {
+                let mut last = None;
+                for (key, _) in batch.pairs() {
+                    check!(key.number() != cursor);
+                    left += 1;
+                    last = Some(Good::make(key.number()));
+                }
+                let Some(last) = last else { break };
+                batch = map.next_batch(Cursor::Key(&last));
+            }
+            check!(left <= 100);
+        }
+        Ok(())
+    }
+
+    /// A batch is its holder's: neither Clear nor the sweep takes it away.
+    #[test]
+    fn batches_outlive_their_keys() -> Result {
+        counted(|| {
+            let map = filled::<Good>(0..10, QUIET)?;
+            let batch = map.next_batch(Cursor::Start);
+            map.delete(&Good::make(1));
+            map.sweep();
+            map.clear(GFP_KERNEL)?;
+            map.drain();
+            let mut n = 0;
+            for (key, value) in batch.pairs() {
+                check_eq!(key.number(), value.number());
+                n += 1;
+            }
+            check_eq!(n, 10);
+            drop(batch);
+            check_eq!(value(&map, 1), None);
+            Ok(())
+        })
+    }
+
+    #[test]
+    fn empty_maps() -> Result {
+        let map = numbers::<Good>(QUIET)?;
+        let batch = map.next_batch(Cursor::Start);
+        check!(batch.is_last() && batch.pairs().next().is_none());
+        map.range(|_, _| false);
+        Ok(())
+    }
+}

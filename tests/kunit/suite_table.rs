@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Tables: growth, full chains, slots that are used again, shrinking.
+
+use kernel::prelude::*;
+use syncmap::inspect::Where;
+use syncmap::ByteMap;
+
+use crate::keys::{Constant, Good, Number, Truncated};
+use crate::support::{filled, numbers, store, value, Numbers, QUIET};
+use crate::values::counted;
+
+/// All keys of a range are there, each once, and their neighbours are not.
+fn has_just<K: Number>(map: &Numbers<K>, keys: core::ops::Range<u64>) -> Result {
+    for key in keys.clone() {
+        check_eq!(value(map, key), Some(key));
+    }
+    check_eq!(value(map, keys.end), None);
+    check_eq!(map.len() as u64, keys.end - keys.start);
+    let mut places = (0, 0);
+    map.inspect(|place, _, _| match place {
+        Where::Read => places.0 += 1,
+        Where::Dirty => places.1 += 1,
+    });
+    let stats = map.stats();
+    check_eq!((stats.read_slots, stats.dirty_slots), places);
+    Ok(())
+}
+
+/// A table that grows from nothing, looked at now and then.
+fn grow<K: Number>(keys: u64, every: u64) -> Result {
+    counted(|| {
+        let map = numbers::<K>(QUIET)?;
+        for key in 0..keys {
+            store(&map, key, key)?;
+            if key % every == 0 {
+                has_just(&map, 0..key + 1)?;
+            }
+        }
+        map.promote_now();
+        has_just(&map, 0..keys)
+    })
+}
+
+#[kunit_tests(syncmap_table)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grows() -> Result {
+        grow::<Good>(20_000, 1999)
+    }
+
+    #[test]
+    fn grows_one_by_one() -> Result {
+        grow::<Good>(200, 1)
+    }
+
+    #[test]
+    fn grows_with_a_truncated_hash() -> Result {
+        grow::<Truncated>(600, 37)
+    }
+
+    #[test]
+    fn grows_with_a_constant_hash() -> Result {
+        grow::<Constant>(300, 1)
+    }
+
+    /// A bad hash costs time, but memory only in proportion.
+    #[test]
+    fn bad_hashes_do_not_waste_memory() -> Result {
+        let good = filled::<Good>(0..500, QUIET)?;
+        let bad = filled::<Constant>(0..500, QUIET)?;
+        let (good, bad) = (good.stats().bytes, bad.stats().bytes);
+        check!(bad <= good * 4, "{} {}", bad, good);
+        Ok(())
+    }
+
+    /// Slots of swept keys are used again, also in the middle of chains.
+    #[test]
+    fn slots_are_used_again() -> Result {
+        counted(|| {
+            let map = filled::<Constant>(0..60, QUIET)?;
+            map.drain();
+            let level = map.stats().bytes;
+            for round in 0..50 {
+                let key = round % 60;
+                check!(map.delete(&Constant::make(key)));
+                map.sweep();
+                check_eq!(value(&map, key), None);
+                for other in (0..60).filter(|other| *other != key) {
+                    check_eq!(value(&map, other), Some(other));
+                }
+                store(&map, key, key)?;
+                map.promote_now();
+            }
+            map.drain();
+            check_eq!(map.stats().bytes, level);
+            has_just(&map, 0..60)
+        })
+    }
+
+    #[test]
+    fn shrinks() -> Result {
+        counted(|| {
+            let map = filled::<Good>(0..4000, QUIET)?;
+            let mut left = 4000;
+            while left > 4 {
+                let fewer = left / 4;
+                for key in fewer..left {
+                    check!(map.delete(&Good::make(key)));
+                }
+                left = fewer;
+                map.sweep();
+                has_just(&map, 0..left)?;
+            }
+            map.drain();
+            check!(map.stats().bytes < 4000);
+            // And grows again.
+            (left..1000).try_for_each(|key| store(&map, key, key))?;
+            has_just(&map, 0..1000)
+        })
+    }
+
+    #[test]
+    fn shrinks_with_a_constant_hash() -> Result {
+        counted(|| {
+            let map = filled::<Constant>(0..300, QUIET)?;
+            for key in 20..300 {
+                check!(map.delete(&Constant::make(key)));
+            }
+            map.sweep();
+            has_just(&map, 0..20)
+        })
+    }
+
+    /// Two tables that share their entries: what changes in one changes in the other.
+    #[test]
+    fn tables_share_entries() -> Result {
+        counted(|| {
+            let map = filled::<Good>(0..100, QUIET)?;
+            (100..200).try_for_each(|key| store(&map, key, key))?;
+            has_just(&map, 0..200)?;
+            (0..200).try_for_each(|key| store(&map, key, key + 1))?;
+            for key in 0..200 {
+                check_eq!(value(&map, key), Some(key + 1));
+            }
+            map.promote_now();
+            for key in 0..200 {
+                check_eq!(value(&map, key), Some(key + 1));
+            }
+            Ok(())
+        })
+    }
+
+    /// Keys and values of all lengths, empty ones included.
+    #[test]
+    fn bytes_of_all_lengths() -> Result {
+        let map = KBox::pin_init(ByteMap::new_bytes(QUIET, GFP_KERNEL), GFP_KERNEL)?;
+        let bytes = KVec::from_elem(0x5au8, 5000, GFP_KERNEL)?;
+        let key_of = |len: usize| bytes.get(..len).ok_or(EINVAL);
+        for len in 0..600 {
+            let value = map.prepare_bytes(len * 8, GFP_KERNEL, |to| {
+                to.fill(len as u8);
+                Ok(())
+            })?;
+            check!(map
+                .swap_prepared(key_of(len)?, value, GFP_KERNEL)?
+                .is_none());
+        }
+        for len in 0..600 {
+            let value = map.load(key_of(len)?).ok_or(ENOENT)?;
+            check_eq!(value.len(), len * 8);
+            check!(value.iter().all(|byte| *byte == len as u8));
+        }
+        check!(map.load(key_of(600)?).is_none());
+        let mut sum = 0;
+        map.range(|key, value| {
+            sum += key.len();
+            key.len() * 8 == value.len()
+        });
+        check_eq!(sum, 600 * 599 / 2);
+
+        // Whoever writes a value may fail; then there is none.
+        map.drain();
+        let before = map.stats().bytes;
+        let failed = map.prepare_bytes(100, GFP_KERNEL, |_| Err(EFAULT));
+        check_eq!(failed.err(), Some(EFAULT));
+        check_eq!(map.stats().bytes, before);
+        Ok(())
+    }
+}

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Checks, maps, dumps and random numbers.
+
+use kernel::bindings;
+use kernel::fmt;
+use kernel::prelude::*;
+use kernel::time::delay::fsleep;
+use kernel::time::Delta;
+use syncmap::inspect::{Dirty, EntryState, Where};
+use syncmap::{Limits, Options, SyncMap};
+
+use crate::keys::Number;
+use crate::values::Tracked;
+
+/// Ends the test with an error, and says where and why, unless the condition holds.
+macro_rules! check {
+    ($cond:expr $(,)?) => {
+        check!($cond, "")
+    };
+    ($cond:expr, $($arg:tt)+) => {
+        if !$cond {
+            $crate::support::report(kernel::prelude::fmt!(
+                "{}:{}: {} {}", file!(), line!(), stringify!($cond),
+                kernel::prelude::fmt!($($arg)+)
+            ));
+            return Err(EINVAL);
+        }
+    };
+}
+
+/// The same for two things that should be equal, which are shown.
+macro_rules! check_eq {
+    ($left:expr, $right:expr $(,)?) => {
+        check_eq!($left, $right, "")
+    };
+    ($left:expr, $right:expr, $($arg:tt)+) => {
+        match (&$left, &$right) {
+            (left, right) => if *left != *right {
+                $crate::support::report(kernel::prelude::fmt!(
+                    "{}:{}: {} is {:?}, not {:?} {}", file!(), line!(), stringify!($left),
+                    left, right, kernel::prelude::fmt!($($arg)+)
+                ));
+                return Err(EINVAL);
+            }
+        }
+    };
+}
+
+/// Says something in the log of the test, if this is its thread, and on the console.
+pub(crate) fn report(args: fmt::Arguments<'_>) {
+    pr_err!("    # {}\n", args);
+    // SAFETY: May be called at any time.
+    let test = unsafe { bindings::kunit_get_current_test() };
+    // SAFETY: The test is running in this very thread.
+    if let Some(test) = unsafe { test.as_ref() } {
+        // SAFETY: The format takes one `fmt::Arguments`, which lives until the call returns.
+        unsafe {
+            bindings::kunit_log_append(
+                test.log,
+                c"    # %pA\n".as_char_ptr(),
+                core::ptr::from_ref(&args).cast::<c_void>(),
+            )
+        };
+    }
+}
+
+/// A map from numbers of some kind to values that count themselves.
+pub(crate) type Numbers<K> = SyncMap<K, Tracked>;
+
+/// Options of a map in which nothing happens by itself.
+pub(crate) const QUIET: Options = Options {
+    limits: Limits::NONE,
+    sweep: false,
+};
+
+/// Makes a map.
+pub(crate) fn numbers<K: Number>(options: Options) -> Result<Pin<KBox<Numbers<K>>>> {
+    KBox::pin_init(Numbers::new(options, GFP_KERNEL), GFP_KERNEL)
+}
+
+/// A map that never sweeps, with these keys in read; the value of each key is the key.
+pub(crate) fn filled<K: Number>(
+    keys: impl Iterator<Item = u64>,
+    options: Options,
+) -> Result<Pin<KBox<Numbers<K>>>> {
+    let map = numbers(options)?;
+    for key in keys {
+        store(&map, key, key)?;
+    }
+    map.promote_now();
+    Ok(map)
+}
+
+/// Stores, where only the error is of interest.
+pub(crate) fn store<K: Number>(map: &Numbers<K>, key: u64, value: u64) -> Result {
+    Ok(map.store(K::make(key), Tracked::make(value), GFP_KERNEL)?)
+}
+
+/// The value of a key; not counted as a lookup that wants a promotion.
+pub(crate) fn value<K: Number>(map: &Numbers<K>, key: u64) -> Option<u64> {
+    let guard = kernel::sync::rcu::read_lock();
+    map.get(&K::make(key), &guard).map(|v| v.number())
+}
+
+/// Where a key is, and how: a letter for read (`-` no entry, `L`, `D`, `E`), one for dirty, and `a` if
+/// there is a dirty, or else a dot. `LLa` is a live key of both tables.
+pub(crate) fn shape<K: Number>(map: &Numbers<K>, key: u64) -> ([u8; 3], Dirty) {
+    let key = K::make(key);
+    let mut shape = *b"--.";
+    let dirty = map.inspect(|place, k, state| {
+        if *k == key {
+            let letter = match state {
+                EntryState::Live => b'L',
+                EntryState::Deleted => b'D',
+                EntryState::Expunged => b'E',
+            };
+            shape[usize::from(place == Where::Dirty)] = letter;
+        }
+    });
+    if dirty.amended {
+        shape[2] = b'a';
+    }
+    (shape, dirty)
+}
+
+/// A shape as text.
+pub(crate) fn text(shape: &[u8; 3]) -> &str {
+    core::str::from_utf8(shape).unwrap_or("?")
+}
+
+/// An entry as [`Map::inspect`](syncmap::map::Map::inspect) shows it; in read, with its value. (To look
+/// into dirty would count as a miss.)
+pub(crate) type Line = (Where, u64, EntryState, Option<u64>);
+
+/// Everything that can be seen of a map: if this is the same as before, nothing has changed.
+#[derive(PartialEq)]
+pub(crate) struct Dump {
+    pub(crate) lines: KVec<Line>,
+    pub(crate) dirty: Dirty,
+    pub(crate) len: usize,
+    pub(crate) bytes: usize,
+}
+
+/// Takes a dump, when everything that was retired has been freed.
+pub(crate) fn dump<K: Number>(map: &Numbers<K>) -> Result<Dump> {
+    map.drain();
+    let stats = map.stats();
+    let mut lines = KVec::with_capacity(stats.read_slots + stats.dirty_slots, GFP_KERNEL)?;
+    let mut lost = false;
+    let dirty = map.inspect(|place, key, state| {
+        lost |= lines
+            .push_within_capacity((place, key.number(), state, None))
+            .is_err();
+    });
+    check!(!lost, "the tables have more entries than their stats say");
+    for line in lines.iter_mut() {
+        if line.0 == Where::Read {
+            line.3 = value(map, line.1);
+        }
+    }
+    Ok(Dump {
+        lines,
+        dirty,
+        len: map.len(),
+        bytes: map.stats().bytes,
+    })
+}
+
+/// Waits for something that happens by itself, at most so many milliseconds; whether it did.
+pub(crate) fn eventually(millis: i64, mut done: impl FnMut() -> bool) -> bool {
+    for _ in 0..millis / 10 {
+        if done() {
+            return true;
+        }
+        sleep(10);
+    }
+    done()
+}
+
+/// Sleeps.
+pub(crate) fn sleep(millis: i64) {
+    fsleep(Delta::from_millis(millis));
+}
+
+/// Random numbers: splitmix64, so that every seed is a good one.
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Random(seed.wrapping_mul(0xd134_2543_de82_ef95))
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// Less than `n`.
+    pub(crate) fn below(&mut self, n: u64) -> u64 {
+        self.next() % n
+    }
+}
