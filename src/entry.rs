@@ -22,16 +22,14 @@
 //!
 //! # Orderings
 //!
-//! Every change of the word is a fully ordered compare-and-swap, except for
-//! `unexpunge_locked`, which nobody competes with. Every load is an
-//! acquire: it pairs with the change that put the value there, so that the contents of the value
-//! are visible.
+//! Every change of the word is fully ordered. Every load is an acquire: it pairs with the change
+//! that put the value there, so that the contents of the value are visible.
 
 use core::cell::Cell;
 use core::ptr::{null_mut, NonNull};
 use kernel::alloc::Flags;
 use kernel::prelude::*;
-use kernel::sync::atomic::{Acquire, Atomic, Full, Release};
+use kernel::sync::atomic::{Acquire, Atomic, Full};
 use kernel::sync::rcu::Guard;
 
 use crate::hash::Key;
@@ -289,11 +287,11 @@ impl<K: Key> Entry<K> {
 
     /// Expunged → Live.
     ///
-    /// With the mutex held, after the entry has been put back into dirty (I1). Release: pairs with
-    /// the acquire in [`Entry::state`]; a plain store will do, as nobody else changes the word of an
-    /// Expunged entry.
+    /// With the mutex held, after the entry has been put back into dirty (I1). Nobody else changes
+    /// the word of an Expunged entry, so there is nothing to compare. Full, like the other changes
+    /// of words; the release in it pairs with the acquire in [`Entry::state`].
     pub(crate) fn unexpunge_locked<P: Policy>(&self, value: P::Value<'_>) {
-        self.head.word.store(P::into_word(value).as_ptr(), Release);
+        self.head.word.xchg(P::into_word(value).as_ptr(), Full);
     }
 
     /// Frees an entry with the value that it holds.
@@ -363,6 +361,10 @@ impl<K: Key> ExpungedList<K> {
                 next.head.prev.set(prev.cast());
             }
         }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.get().is_null()
     }
 
     /// Takes the first entry off the list.

@@ -11,10 +11,14 @@
 
 #include "helpers.h"
 
-void syncmap_helper_init_irq_work(struct irq_work *work,
-				  void (*func)(struct irq_work *))
+static void kicked(struct irq_work *kick)
 {
-	init_irq_work(work, func);
+	syncmap_worker_kicked(kick);
+}
+
+void syncmap_helper_init_kick(struct irq_work *kick)
+{
+	init_irq_work(kick, kicked);
 }
 
 void syncmap_helper_init_rcu_work(struct rcu_work *work, work_func_t func)
@@ -38,6 +42,12 @@ bool syncmap_helper_queue_rcu_work(struct rcu_work *work)
 	return queue_rcu_work(system_dfl_wq, work);
 }
 
+void syncmap_helper_queue_delayed_work(struct delayed_work *work,
+				       unsigned long delay)
+{
+	queue_delayed_work(system_dfl_wq, work, delay);
+}
+
 void syncmap_helper_mod_delayed_work(struct delayed_work *work,
 				     unsigned long delay)
 {
@@ -52,6 +62,14 @@ int syncmap_helper_wait_cycle(struct wait_queue_head *queue,
 			      const unsigned long *cycles, unsigned long seen)
 {
 	return wait_event_killable(*queue, READ_ONCE(*cycles) != seen);
+}
+
+/* Waits until *@cycles is no longer @seen, or *@busy is false. */
+void syncmap_helper_wait_cycle_or_idle(struct wait_queue_head *queue,
+				       const unsigned long *cycles,
+				       unsigned long seen, const bool *busy)
+{
+	wait_event(*queue, READ_ONCE(*cycles) != seen || !READ_ONCE(*busy));
 }
 
 void syncmap_helper_wake_up_all(struct wait_queue_head *queue)

@@ -8,17 +8,24 @@
 struct irq_work;
 struct wait_queue_head;
 
-void syncmap_helper_init_irq_work(struct irq_work *work,
-				  void (*func)(struct irq_work *));
+/* In worker.rs. */
+void syncmap_worker_kicked(struct irq_work *kick);
+
+void syncmap_helper_init_kick(struct irq_work *kick);
 void syncmap_helper_init_rcu_work(struct rcu_work *work, work_func_t func);
 void syncmap_helper_init_delayed_work(struct delayed_work *work,
 				      work_func_t func);
 void syncmap_helper_init_waitqueue(struct wait_queue_head *queue);
 bool syncmap_helper_queue_rcu_work(struct rcu_work *work);
+void syncmap_helper_queue_delayed_work(struct delayed_work *work,
+				       unsigned long delay);
 void syncmap_helper_mod_delayed_work(struct delayed_work *work,
 				     unsigned long delay);
 int syncmap_helper_wait_cycle(struct wait_queue_head *queue,
 			      const unsigned long *cycles, unsigned long seen);
+void syncmap_helper_wait_cycle_or_idle(struct wait_queue_head *queue,
+				       const unsigned long *cycles,
+				       unsigned long seen, const bool *busy);
 void syncmap_helper_wake_up_all(struct wait_queue_head *queue);
 unsigned long syncmap_helper_jiffies(void);
 void syncmap_helper_cond_resched(void);

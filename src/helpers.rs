@@ -6,12 +6,9 @@ use kernel::bindings;
 use kernel::ffi::{c_int, c_ulong, c_void};
 
 unsafe extern "C" {
-    pub(crate) fn syncmap_helper_init_irq_work(
-        // A `struct irq_work`, which holds a type without fields on most kernels, and is then not
-        // considered FFI-safe.
-        work: *mut c_void,
-        func: unsafe extern "C" fn(*mut c_void),
-    );
+    // A `struct irq_work`, which holds a type without fields on most kernels, and is then not
+    // considered FFI-safe.
+    pub(crate) fn syncmap_helper_init_kick(kick: *mut c_void);
     pub(crate) fn syncmap_helper_init_rcu_work(
         work: *mut bindings::rcu_work,
         func: unsafe extern "C" fn(*mut bindings::work_struct),
@@ -22,6 +19,10 @@ unsafe extern "C" {
     );
     pub(crate) fn syncmap_helper_init_waitqueue(queue: *mut bindings::wait_queue_head);
     pub(crate) fn syncmap_helper_queue_rcu_work(work: *mut bindings::rcu_work) -> bool;
+    pub(crate) fn syncmap_helper_queue_delayed_work(
+        work: *mut bindings::delayed_work,
+        delay: c_ulong,
+    );
     pub(crate) fn syncmap_helper_mod_delayed_work(
         work: *mut bindings::delayed_work,
         delay: c_ulong,
@@ -31,6 +32,12 @@ unsafe extern "C" {
         cycles: *const c_ulong,
         seen: c_ulong,
     ) -> c_int;
+    pub(crate) fn syncmap_helper_wait_cycle_or_idle(
+        queue: *mut bindings::wait_queue_head,
+        cycles: *const c_ulong,
+        seen: c_ulong,
+        busy: *const bool,
+    );
     pub(crate) fn syncmap_helper_wake_up_all(queue: *mut bindings::wait_queue_head);
     safe fn syncmap_helper_jiffies() -> c_ulong;
     safe fn syncmap_helper_cond_resched();

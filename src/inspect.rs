@@ -99,8 +99,9 @@ impl<K: Key, P: Policy> Map<K, P> {
         self.lock().promote();
     }
 
-    /// Calls `f` for each entry of read and of dirty, with the mutex held: it must not use the map.
-    /// Process context. For tests, and for the curious.
+    /// Calls `f` for each entry of read and of dirty, with the mutex held and in a read-side
+    /// section: it must neither use the map nor sleep. Process context. For tests, and for the
+    /// curious.
     pub fn inspect(&self, mut f: impl FnMut(Where, &K::Ref, EntryState)) -> Dirty {
         let locked = self.lock();
         let amended = locked.amended();

@@ -4,6 +4,7 @@
 
 use core::ptr::NonNull;
 use kernel::alloc::Flags;
+use kernel::bindings;
 use kernel::prelude::*;
 
 use crate::entry::Entry;
@@ -34,7 +35,7 @@ impl<K: Key, P: Policy> Map<K, P> {
     fn has_deleted(&self) -> bool {
         let locked = self.lock();
         let dirty = locked.dirty();
-        dirty.used() > dirty.era().live() || locked.read().used() > dirty.used()
+        dirty.used() > dirty.era().live() || locked.has_expunged()
     }
 
     /// An empty table with an era of its own.
@@ -206,13 +207,16 @@ impl<K: Key, P: Policy> Map<K, P> {
             // SAFETY: As above.
             unsafe { self.free_with_era(spare) };
         }
-        // SAFETY: No users, so no readers; everything retired has been freed. After the promotion,
-        // what is left is in this one table, and nothing else will free it.
+        if P::OUTLIVES_MAP {
+            // SAFETY: Always safe to call.
+            unsafe { bindings::synchronize_rcu() };
+        }
+        // SAFETY: No users, so no readers, or they are gone now; everything retired has been freed.
+        // After the promotion, what is left is in this one table, and nothing else will free it.
         unsafe {
             self.put_entries(table);
             self.free_with_era(table);
         }
-        debug_assert!(self.reclaimer.ledger.bytes() == 0);
     }
 }
 

@@ -91,7 +91,8 @@ impl Default for Options {
 
 /// A store that failed has changed nothing, and gives key and value back.
 pub struct StoreError<K, V> {
-    /// Why: `ENOMEM`, or for a map with limits `EDQUOT`, `E2BIG`, or `EINTR`.
+    /// Why: `ENOMEM`; for a map with limits `EDQUOT`, `E2BIG`, or `EINTR`; `EINVAL` if the value
+    /// was prepared for another map.
     pub error: Error,
     /// The key.
     pub key: K,
@@ -108,7 +109,8 @@ impl<K, V> From<StoreError<K, V>> for Error {
 /// A store that cannot be done without sleeping, or by creating a key, gives the value back.
 pub struct TryStoreError<V> {
     /// `EAGAIN` (`EWOULDBLOCK`) if the key has no entry that a value can be put into without the mutex,
-    /// `EDQUOT` if that would exceed the limit of entries.
+    /// `EDQUOT` if that would exceed the limit of entries, `EINVAL` if the value was prepared for
+    /// another map.
     pub error: Error,
     /// The value.
     pub value: V,
@@ -258,6 +260,13 @@ impl<K: Key, P: Policy> Map<K, P> {
         dirty_hit: DirtyHit,
         flags: Flags,
     ) -> PutResult<'m, 'k, K, P> {
+        if !P::is_for(&value, &self.reclaimer) {
+            return Err(StoreError {
+                error: EINVAL,
+                key,
+                value,
+            });
+        }
         let hash = self.hash(K::query(&key));
         let mut due = false;
         let guard = rcu::read_lock();
@@ -276,6 +285,9 @@ impl<K: Key, P: Policy> Map<K, P> {
             Found::Nowhere | Found::Missed(_) => Put::Expunged(value),
         };
         drop(guard);
+        if due {
+            self.try_promote();
+        }
         let value = match tried {
             Put::Expunged(value) => value,
             Put::Full(value) => {
@@ -285,12 +297,7 @@ impl<K: Key, P: Policy> Map<K, P> {
                     value,
                 })
             }
-            done => {
-                if due {
-                    self.try_promote();
-                }
-                return Ok(done);
-            }
+            done => return Ok(done),
         };
         self.put_locked(key, hash, value, accept, dirty_hit, flags)
     }
@@ -349,7 +356,7 @@ impl<K: Key, P: Policy> Map<K, P> {
             if !accept(None) {
                 return Ok(Put::Refused(value));
             }
-            let refusal = if dirty.chain_len(hash) > self.options.limits.chain {
+            let refusal = if dirty.is_crowded(hash, self.options.limits.chain) {
                 Some(E2BIG)
             } else if !dirty.era().admit() {
                 Some(edquot())
@@ -408,6 +415,12 @@ impl<K: Key, P: Policy> Map<K, P> {
         key: &K::Ref,
         value: P::Value<'m>,
     ) -> core::result::Result<Option<P::Old<'m>>, TryStoreError<P::Value<'m>>> {
+        if !P::is_for(&value, &self.reclaimer) {
+            return Err(TryStoreError {
+                error: EINVAL,
+                value,
+            });
+        }
         let guard = rcu::read_lock();
         let tried = match self.roots.lookup(self.hash(key), key, &guard) {
             Found::Read(entry, table) | Found::Dirty(entry, table) => {
@@ -508,10 +521,11 @@ impl<K: Key, P: Policy> Map<K, P> {
             // not succeed in it.
             let old = entry.remove_locked::<P>(accept, dirty.era(), &self.reclaimer, &guard);
             if entry.state() == State::Expunged {
-                locked.unlink_dirty_only(entry);
+                locked.unlink(entry);
             }
             old
         });
+        drop(guard);
         Self::miss_locked(&locked);
         old
     }
@@ -524,13 +538,17 @@ impl<K: Key, P: Policy> Map<K, P> {
     /// Stores a prepared value if the key has one that `accept` agrees with; never creates a key.
     ///
     /// Process context, lock-free. `accept` runs in a read-side section and must not sleep. It may
-    /// be called several times, and for a value that is gone by the time the call returns.
+    /// be called several times, and for a value that is gone by the time the call returns. A value
+    /// that was prepared for another map comes back as well.
     pub fn compare_and_swap_prepared<'m>(
         &'m self,
         key: &K::Ref,
         value: P::Value<'m>,
         mut accept: impl FnMut(P::Seen<'_>) -> bool,
     ) -> core::result::Result<P::Old<'m>, P::Value<'m>> {
+        if !P::is_for(&value, &self.reclaimer) {
+            return Err(value);
+        }
         let accept = |seen: Option<P::Seen<'_>>| seen.is_some_and(&mut accept);
         let mut due = false;
         let guard = rcu::read_lock();
@@ -601,7 +619,7 @@ impl<K: Key, P: Policy> Map<K, P> {
     ///
     /// Does not fail for lack of memory: a map keeps an empty table in reserve. If even that is
     /// used up, waits for the grace period that brings it back, and fails only with `EINTR`, if a
-    /// fatal signal arrives meanwhile.
+    /// fatal signal arrives meanwhile, or `EBUSY`, in the destructor of one of the map's values.
     pub fn clear(&self, flags: Flags) -> Result {
         let fresh = self.new_empty(flags);
         loop {

@@ -9,7 +9,7 @@
 use core::alloc::Layout;
 use core::mem::ManuallyDrop;
 use core::ptr::NonNull;
-use kernel::alloc::allocator::KVmalloc;
+use kernel::alloc::allocator::{KVmalloc, Kmalloc};
 use kernel::alloc::{Allocator, Flags, NumaNode};
 use kernel::prelude::*;
 use kernel::sync::Refcount;
@@ -110,7 +110,7 @@ pub struct Object<X, S> {
 }
 
 /// The greatest tail of an object, in bytes.
-const TAIL_MAX: usize = i32::MAX as usize;
+const TAIL_MAX: usize = 1 << 30;
 
 impl<X, S: Stored> Object<X, S> {
     const fn layout(len: usize) -> Layout {
@@ -161,7 +161,7 @@ impl<X, S: Stored> Object<X, S> {
     /// The object was published, and nobody has a reference to it any more.
     pub(crate) unsafe fn free(this: NonNull<Self>, ledger: &Ledger) {
         // SAFETY: The caller owns the object, which was allocated by `Vacant::new` with the layout
-        // for its length.
+        // for its length; `KVmalloc` frees (`kvfree()`) what comes from `Kmalloc` as well.
         unsafe {
             let layout = Self::layout(this.as_ref().len as usize);
             this.drop_in_place();
@@ -192,7 +192,12 @@ impl<'m, X, S: Stored> Vacant<'m, X, S> {
         }
         let layout = Object::<X, S>::layout(len);
         let charge = charge(layout.size())?;
-        let ptr = KVmalloc::alloc(layout, flags, NumaNode::NO_NODE)?;
+        // Memory that may not sleep does not come from vmalloc either, wherever it may be freed.
+        let ptr = if flags.contains(GFP_KERNEL) {
+            KVmalloc::alloc(layout, flags, NumaNode::NO_NODE)?
+        } else {
+            Kmalloc::alloc(layout, flags, NumaNode::NO_NODE)?
+        };
         Ok(Self {
             ptr: ptr.cast(),
             len: len as u32,
@@ -259,7 +264,7 @@ impl<'m, X> Vacant<'m, X, Bytes> {
 impl<X, S: Stored> Drop for Vacant<'_, X, S> {
     fn drop(&mut self) {
         // SAFETY: The memory was allocated with this layout, is ours, and holds nothing to drop;
-        // the charge is not used afterwards.
+        // `KVmalloc` frees what comes from `Kmalloc` as well. The charge is not used afterwards.
         unsafe {
             KVmalloc::free(self.ptr.cast(), Object::<X, S>::layout(self.len as usize));
             ManuallyDrop::drop(&mut self.charge);
@@ -300,6 +305,11 @@ impl<'m, X, S: Stored> New<'m, X, S> {
         }
     }
 
+    /// Whether the object is charged to `ledger`.
+    pub(crate) fn is_on(&self, ledger: &Ledger) -> bool {
+        self.charge.is_on(ledger)
+    }
+
     /// The payload.
     pub fn payload(&self) -> &S::Ref {
         // SAFETY: The object is ours.
@@ -326,8 +336,8 @@ impl<T: Send + Sync + 'static> New<'_, (), Fixed<T>> {
 
 impl<X, S: Stored> Drop for New<'_, X, S> {
     fn drop(&mut self) {
-        // SAFETY: The object is ours and was made by `Vacant::fill*`; the charge is not used
-        // afterwards.
+        // SAFETY: The object is ours and was made by `Vacant::fill*`, of memory that `KVmalloc` can
+        // free. The charge is not used afterwards.
         unsafe {
             let layout = Object::<X, S>::layout(self.ptr.as_ref().len as usize);
             self.ptr.drop_in_place();

@@ -73,6 +73,11 @@ impl Ledger {
         }
     }
 
+    /// Whether `bytes` more than `now` are within the limit.
+    pub(crate) fn has_room(&self, now: usize, bytes: usize) -> bool {
+        now.checked_add(bytes).is_some_and(|sum| sum <= self.max)
+    }
+
     /// A charge of `bytes` that was kept before.
     pub(crate) fn adopt(&self, bytes: usize) -> Charge<'_> {
         Charge {
@@ -94,6 +99,11 @@ pub struct Charge<'m> {
 }
 
 impl Charge<'_> {
+    /// Whether this is a charge on `ledger`.
+    pub(crate) fn is_on(&self, ledger: &Ledger) -> bool {
+        core::ptr::eq(self.ledger, ledger)
+    }
+
     /// Leaves the charge with the ledger: the object belongs to the map from now on.
     pub fn keep(self) {
         core::mem::forget(self);

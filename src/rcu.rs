@@ -20,13 +20,17 @@ use core::marker::PhantomData;
 use core::ptr::{null_mut, NonNull};
 use kernel::alloc::Flags;
 use kernel::prelude::*;
-use kernel::sync::atomic::{Acquire, Atomic, Full, Relaxed, Release};
+use kernel::sync::atomic::{Acquire, Atomic, Full, Relaxed};
 use kernel::sync::rcu::Guard;
+use kernel::task::Task;
 use kernel::types::Opaque;
 use kernel::{bindings, container_of};
 
 use crate::helpers::*;
 use crate::quota::{edquot, Charge, Ledger};
+
+/// How often a charge that exceeds the limit waits for retired objects to be freed.
+const CHARGE_CYCLES: usize = 16;
 
 /// Evidence that what is reachable now is not freed for as long as the evidence is held.
 ///
@@ -75,7 +79,8 @@ impl<T> Published<T> {
 
     /// Publishes another pointer.
     ///
-    /// Release: pairs with the Acquire in [`Published::load`].
+    /// Full: the release in it pairs with the Acquire in [`Published::load`]; the rest orders the
+    /// change against those of others, as for the words of entries.
     ///
     /// # Safety
     ///
@@ -83,7 +88,7 @@ impl<T> Published<T> {
     /// are serialised by the caller.
     pub(crate) unsafe fn store(&self, ptr: NonNull<T>, flag: bool) {
         let word = ptr.as_ptr().map_addr(|a| a | usize::from(flag));
-        self.0.store(word, Release);
+        self.0.xchg(word, Full);
     }
 }
 
@@ -211,6 +216,8 @@ pub struct Reclaimer {
     waiting: UnsafeCell<*mut Link>,
     retired_bytes: Atomic<usize>,
     cycles: Atomic<usize>,
+    /// The task that is freeing objects now.
+    runner: Atomic<*mut bindings::task_struct>,
     owner: Owner,
     #[pin]
     work: Opaque<bindings::rcu_work>,
@@ -237,6 +244,7 @@ impl Reclaimer {
             waiting: UnsafeCell::new(null_mut()),
             retired_bytes: Atomic::new(0),
             cycles: Atomic::new(0),
+            runner: Atomic::new(null_mut()),
             owner,
             work <- Opaque::ffi_init(|work| {
                 // SAFETY: `work` is valid for writes; `run` belongs to it.
@@ -297,6 +305,7 @@ impl Reclaimer {
             if list.is_null() {
                 // Another one was faster, and has finished meanwhile.
                 self.busy.xchg(false, Full);
+                self.wake_up();
                 continue;
             }
             // SAFETY: We hold `busy`, so `waiting` is ours, and the work is not pending: it is
@@ -322,6 +331,7 @@ impl Reclaimer {
             let rcu_work = container_of!(work, bindings::rcu_work, work);
             &*container_of!(Opaque::cast_from(rcu_work), Reclaimer, work)
         };
+        this.runner.store(Task::current_raw(), Relaxed);
         // SAFETY: `busy` was set by the one who queued this work and passed to it.
         let mut at = unsafe { core::mem::replace(&mut *this.waiting.get(), null_mut()) };
         while let Some(link) = NonNull::new(at) {
@@ -336,29 +346,33 @@ impl Reclaimer {
         }
         // Full: what was freed is uncharged before a waiter sees the cycle (`charge`).
         this.cycles.fetch_add(1, Full);
-        // SAFETY: `queue` was initialised by `new`.
-        unsafe { syncmap_helper_wake_up_all(this.queue.get()) };
+        this.runner.store(null_mut(), Relaxed);
         this.busy.xchg(false, Full);
+        this.wake_up();
         this.start();
     }
 
     /// Charges `bytes`.
     ///
     /// If that exceeds the limit and `flags` allow sleeping, waits for what is retired to be freed:
-    /// `EDQUOT` if there is no room even so, `EINTR` if a fatal signal arrives.
+    /// `EDQUOT` if there is no room even so, or if others have always been faster to take it;
+    /// `EINTR` if a fatal signal arrives.
     pub(crate) fn charge(&self, bytes: usize, flags: Flags) -> Result<Charge<'_>> {
-        loop {
+        for _ in 0..CHARGE_CYCLES {
             // In this order: what is freed after the failed charge was retired before it.
             let seen = self.cycle();
             let retired = self.retired_bytes();
             if let Some(charge) = self.ledger.charge(bytes) {
                 return Ok(charge);
             }
-            if retired == 0 || !flags.contains(GFP_KERNEL) {
-                return Err(edquot());
+            let rest = self.ledger.bytes().saturating_sub(retired);
+            let hopeless = retired == 0 || !self.ledger.has_room(rest, bytes);
+            if hopeless || !flags.contains(GFP_KERNEL) {
+                break;
             }
             self.wait(seen)?;
         }
+        Err(edquot())
     }
 
     /// The number of times that retired objects have been freed; see [`Reclaimer::wait`].
@@ -367,8 +381,12 @@ impl Reclaimer {
     }
 
     /// Waits until objects have been freed again after `seen` was returned by [`Reclaimer::cycle`].
-    /// Something must be retired. Sleeps; `EINTR` if a fatal signal arrives.
+    /// Something must be retired. Sleeps; `EINTR` if a fatal signal arrives, `EBUSY` if the caller
+    /// is the destructor of a value, which runs in the very work that it would wait for.
     pub(crate) fn wait(&self, seen: usize) -> Result {
+        if self.is_running_here() {
+            return Err(EBUSY);
+        }
         // SAFETY: `queue` was initialised by `new`, `cycles` is valid for atomic reads.
         let ret = unsafe {
             syncmap_helper_wait_cycle(self.queue.get(), self.cycles.as_ptr().cast_const(), seen)
@@ -380,14 +398,42 @@ impl Reclaimer {
         }
     }
 
-    /// Waits until everything that was retired has been freed. Sleeps, for about as long as a grace
-    /// period if there is anything to free, and for more if others go on retiring.
+    /// Whether the caller is the work itself.
+    fn is_running_here(&self) -> bool {
+        self.runner.load(Relaxed) == Task::current_raw()
+    }
+
+    /// Whether nothing is retired, and nothing being freed.
+    fn is_idle(&self) -> bool {
+        !self.busy.load(Acquire) && self.next.load(Acquire).is_null()
+    }
+
+    /// Waits until everything that was retired so far has been freed. Sleeps, for up to two grace
+    /// periods. Does nothing in the destructor of a value, where it would wait for itself.
     pub(crate) fn drain(&self) {
-        while self.busy.load(Acquire) || !self.next.load(Acquire).is_null() {
+        let begin = self.cycle();
+        while !self.is_running_here() && !self.is_idle() {
+            // One cycle may have been in flight already; the next one frees all the rest.
+            let seen = self.cycle();
+            if seen.wrapping_sub(begin) >= 2 {
+                break;
+            }
             self.start();
-            // SAFETY: `work` was initialised by `new`.
-            unsafe { bindings::flush_rcu_work(self.work.get()) };
+            // SAFETY: `queue` was initialised by `new`, the others are valid for atomic reads.
+            unsafe {
+                syncmap_helper_wait_cycle_or_idle(
+                    self.queue.get(),
+                    self.cycles.as_ptr().cast_const(),
+                    seen,
+                    self.busy.as_ptr().cast_const(),
+                )
+            };
         }
+    }
+
+    fn wake_up(&self) {
+        // SAFETY: `queue` was initialised by `new`.
+        unsafe { syncmap_helper_wake_up_all(self.queue.get()) };
     }
 }
 
@@ -395,7 +441,9 @@ impl Reclaimer {
 impl PinnedDrop for Reclaimer {
     /// I8: after this, nothing of the reclaimer is queued or runs.
     fn drop(self: Pin<&mut Self>) {
-        self.drain();
+        while !self.is_idle() {
+            self.drain();
+        }
         // The last holder of `busy` may have cleared it and be about to return.
         // SAFETY: `work` was initialised by `new`.
         unsafe { bindings::flush_rcu_work(self.work.get()) };

@@ -310,27 +310,17 @@ impl<'m, K: Key> Locked<'m, K> {
         self.dirty().add_count(1);
     }
 
-    /// Unlinks and retires an Expunged entry that was only in dirty.
-    pub(crate) fn unlink_dirty_only(&self, entry: Shared<'_, Entry<K>>) {
+    /// Unlinks an Expunged entry that is in dirty, and in read as well perhaps, and retires it: for
+    /// the removal of a key that is only in dirty, and the sweep.
+    ///
+    /// By address, and from both tables in any case: whether memory is safe must not depend on how
+    /// keys compare. In read, slots are only ever emptied.
+    pub(crate) fn unlink(&self, entry: Shared<'_, Entry<K>>) {
         if self.dirty().unlink(entry) {
             self.dirty().add_count(-1);
-            self.retire_entry(entry);
-        }
-    }
-
-    /// Unlinks an Expunged entry that is in read and in dirty, and retires it: the sweep.
-    ///
-    /// In read, slots are only ever emptied.
-    pub(crate) fn unlink_swept(&self, entry: Shared<'_, Entry<K>>) {
-        let mut linked = self.dirty().unlink(entry);
-        if linked {
-            self.dirty().add_count(-1);
-        }
-        if self.amended() {
-            linked |= self.read().unlink(entry);
-        }
-        if linked {
-            count(&self.counters().expunged, 1);
+            if self.amended() {
+                self.read().unlink(entry);
+            }
             self.retire_entry(entry);
         }
     }
@@ -346,7 +336,7 @@ impl<'m, K: Key> Locked<'m, K> {
         true
     }
 
-    /// Dirty becomes read: one store.
+    /// Dirty becomes read: one store. May sleep, if only to let others run.
     ///
     /// The superseded table and the entries that only it had (I1) cannot be reached any more. These
     /// are exactly the entries on the list: an unexpunged one has been taken off, and entries that
@@ -362,9 +352,20 @@ impl<'m, K: Key> Locked<'m, K> {
         // SAFETY: Serialised by the mutex; `dirty` is D, and remains it.
         unsafe { self.roots.read.store(dirty.as_ptr(), false) };
         self.retire_table(read, read.bytes());
+        self.retire_expunged();
+    }
+
+    /// Retires the entries that only the table that was read so far has.
+    fn retire_expunged(&self) {
         while let Some(entry) = self.guarded.expunged.pop() {
             self.retire_entry(entry);
+            cond_resched();
         }
+    }
+
+    /// Whether read has entries that dirty lacks.
+    pub(crate) fn has_expunged(&self) -> bool {
+        !self.guarded.expunged.is_empty()
     }
 
     /// Replaces read and dirty by a smaller copy, while not amended; the table comes back if it is
@@ -440,9 +441,7 @@ impl<'m, K: Key> Locked<'m, K> {
         if amended {
             self.retire_table(read, read.bytes());
         }
-        while let Some(entry) = self.guarded.expunged.pop() {
-            self.retire_entry(entry);
-        }
+        self.retire_expunged();
         // All that is charged now is retired, but for what was so before, and what is new.
         // SAFETY: `empty` is valid while it is R.
         let new = unsafe { empty.as_ref() }.bytes();

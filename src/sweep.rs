@@ -43,18 +43,7 @@ impl<K: Key, P: Policy> Map<K, P> {
     /// Process context; sleeps. Takes the mutex for a few buckets at a time. Needs no memory; only
     /// shrinking does, which is left for the next time if there is none.
     pub fn sweep(&self) {
-        // What only read has.
-        loop {
-            let locked = self.lock();
-            let mut left = BATCH;
-            while left > 0 && locked.sweep_expunged() {
-                left -= 1;
-            }
-            if left > 0 {
-                count(&locked.counters().sweeps, 1);
-                break;
-            }
-        }
+        self.sweep_expunged();
         // What dirty has, or read, which is then the same table. By hash: the table may be replaced
         // in between.
         let mut next = Some(0);
@@ -62,7 +51,24 @@ impl<K: Key, P: Policy> Map<K, P> {
             next = self.sweep_from(hash);
             cond_resched();
         }
+        // Once more: a new dirty may have been made meanwhile, without what was deleted.
+        self.sweep_expunged();
+        count(&self.lock().counters().sweeps, 1);
         self.shrink();
+    }
+
+    /// Sweeps what only read has.
+    fn sweep_expunged(&self) {
+        loop {
+            let locked = self.lock();
+            let mut left = BATCH;
+            while left > 0 && locked.sweep_expunged() {
+                left -= 1;
+            }
+            if left > 0 {
+                return;
+            }
+        }
     }
 
     /// Sweeps a batch of buckets from the one of `hash`; returns the hash to go on with.
@@ -75,7 +81,8 @@ impl<K: Key, P: Policy> Map<K, P> {
             for entry in dirty.entries_of(home, &locked) {
                 // Not Live: I1 says that what is in dirty is not Expunged, so it was Deleted.
                 if entry.try_expunge_locked() {
-                    locked.unlink_swept(entry);
+                    count(&locked.counters().expunged, 1);
+                    locked.unlink(entry);
                 }
             }
         }

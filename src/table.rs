@@ -36,7 +36,7 @@ const LOAD: usize = 4;
 const BUCKETS_MIN: usize = 4;
 
 /// Home buckets of the largest table.
-const BUCKETS_MAX: usize = 1 << 28;
+const BUCKETS_MAX: usize = 1 << 24;
 
 /// Six one-byte tags in a word, searched all at once.
 mod tags {
@@ -55,6 +55,11 @@ mod tags {
     pub(super) fn matching(word: u64, tag: u64) -> u64 {
         let x = word ^ (ONES * tag);
         x.wrapping_sub(ONES) & !x & HIGHS
+    }
+
+    /// The slots in use, in the same form.
+    pub(super) fn occupied(word: u64) -> u64 {
+        word & HIGHS
     }
 
     pub(super) fn set(word: u64, slot: usize, tag: u64) -> u64 {
@@ -107,11 +112,14 @@ impl Era {
 
 impl Admit for Era {
     fn admit(&self) -> bool {
-        // Full: pairs with nothing in particular; a store that has returned is counted.
-        if self.live.fetch_add(1, Full) < self.max {
-            return true;
+        // Relaxed: counts, publishes nothing.
+        let mut live = self.live();
+        while live < self.max {
+            match self.live.cmpxchg(live, live + 1, Relaxed) {
+                Ok(_) => return true,
+                Err(seen) => live = seen,
+            }
         }
-        self.leave();
         false
     }
 
@@ -272,10 +280,11 @@ impl<K: Key> Table<K> {
         home: usize,
         _protects: &'p impl Protects,
     ) -> Chain<'t, 'p, K> {
+        let bucket = self.buckets.get(home);
         Chain {
             table: self,
-            bucket: self.buckets.get(home),
-            matches: Chain::<K>::ALL,
+            bucket,
+            matches: bucket.map_or(0, |b| tags::occupied(b.tags.load(Acquire))),
             tag: None,
             _protected: core::marker::PhantomData,
         }
@@ -307,9 +316,11 @@ impl<K: Key> Table<K> {
     }
 
     /// Changes [`Table::count`], with the mutex held.
+    ///
+    /// Full, although the count publishes nothing: it is the barrier that ends a change of the
+    /// table, and orders it against those of others, as the changes of words are.
     pub(crate) fn add_count(&self, by: isize) {
-        self.count
-            .store(self.count().wrapping_add_signed(by), Relaxed);
+        self.count.xchg(self.count().wrapping_add_signed(by), Full);
     }
 
     /// Misses so far.
@@ -332,15 +343,18 @@ impl<K: Key> Table<K> {
         self.misses() >= self.count()
     }
 
-    /// The number of buckets in the chain of a hash.
-    pub(crate) fn chain_len(&self, hash: u64) -> usize {
-        let mut len = 1;
-        let mut at = self.home(hash);
-        while let Some(next) = self.next(at) {
-            at = next;
-            len += 1;
+    /// Whether the chain of a hash holds the entries of so many buckets, or more.
+    pub(crate) fn is_crowded(&self, hash: u64, buckets: usize) -> bool {
+        let mut entries = 0;
+        let mut at = Some(self.home(hash));
+        while let Some(bucket) = at.and_then(|at| self.buckets.get(at)) {
+            entries += tags::occupied(bucket.tags.load(Relaxed)).count_ones() as usize;
+            if entries / SLOTS >= buckets {
+                return true;
+            }
+            at = at.and_then(|at| self.next(at));
         }
-        len
+        false
     }
 
     fn next(&self, bucket: usize) -> Option<usize> {
@@ -512,11 +526,6 @@ pub(crate) struct Chain<'t, 'p, K> {
     _protected: core::marker::PhantomData<&'p ()>,
 }
 
-impl<K> Chain<'_, '_, K> {
-    /// Every slot of a bucket.
-    const ALL: u64 = 0x0000_8080_8080_8080;
-}
-
 impl<'p, K: Key> Iterator for Chain<'_, 'p, K> {
     type Item = Shared<'p, Entry<K>>;
 
@@ -542,9 +551,12 @@ impl<'p, K: Key> Iterator for Chain<'_, 'p, K> {
                 0 => None,
                 next => self.table.buckets.get(next as usize),
             };
-            self.matches = match (self.bucket, self.tag) {
-                (Some(b), Some(tag)) => tags::matching(b.tags.load(Acquire), tag),
-                _ => Self::ALL,
+            // Acquire: pairs with the Release of the tag in `insert`, so that a slot that is seen to
+            // be in use is seen by everybody who looks for it from now on.
+            let tags = self.bucket.map_or(0, |b| b.tags.load(Acquire));
+            self.matches = match self.tag {
+                Some(tag) => tags::matching(tags, tag),
+                None => tags::occupied(tags),
             };
         }
     }

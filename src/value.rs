@@ -36,6 +36,13 @@ pub unsafe trait Policy: Send + Sync + 'static {
     /// A value that is not in the map any more, but may still be seen by readers.
     type Old<'m>;
 
+    /// Whether readers may still use a value when they do not borrow the map any more, so that the
+    /// end of the map must wait for them.
+    const OUTLIVES_MAP: bool;
+
+    /// Whether a value was made for the map with this reclaimer.
+    fn is_for(value: &Self::Value<'_>, reclaimer: &Reclaimer) -> bool;
+
     /// Gives a value to the map.
     fn into_word(value: Self::Value<'_>) -> Word;
 
@@ -87,7 +94,8 @@ impl<S> Counted<S> {
 
 /// A node that has not been stored yet; made by `Map::prepare*`.
 ///
-/// Dropping it frees it: in process context if the value's destructor may sleep.
+/// Dropping it frees it: in process context if the value's destructor may sleep, or if it was
+/// prepared with flags that allow sleeping and is larger than a page.
 pub struct Prepared<'m, S: Stored> {
     pub(crate) node: New<'m, (), S>,
 }
@@ -151,6 +159,13 @@ unsafe impl<S: Stored> Policy for Counted<S> {
     type Value<'m> = Prepared<'m, S>;
     type Seen<'g> = Seen<'g, S>;
     type Old<'m> = Old<'m, S>;
+
+    // `Seen` borrows the map.
+    const OUTLIVES_MAP: bool = false;
+
+    fn is_for(value: &Prepared<'_, S>, reclaimer: &Reclaimer) -> bool {
+        value.node.is_on(&reclaimer.ledger)
+    }
 
     fn into_word(value: Prepared<'_, S>) -> Word {
         value.node.publish().cast()
@@ -328,6 +343,13 @@ unsafe impl Policy for Borrowed {
     type Value<'m> = Pointer;
     type Seen<'g> = Pointer;
     type Old<'m> = Pointer;
+
+    // A `Pointer` borrows nothing.
+    const OUTLIVES_MAP: bool = true;
+
+    fn is_for(_: &Pointer, _: &Reclaimer) -> bool {
+        true
+    }
 
     fn into_word(value: Pointer) -> Word {
         value.0.cast()

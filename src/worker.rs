@@ -29,7 +29,7 @@ pub(crate) struct Tasks {
 }
 
 /// Promotes and sweeps on behalf of operations that cannot, or had better not, do it themselves.
-#[pin_data(PinnedDrop)]
+#[pin_data]
 pub(crate) struct Worker {
     promote: Atomic<bool>,
     sweep: Atomic<bool>,
@@ -54,8 +54,8 @@ unsafe impl Sync for Worker {}
 impl Worker {
     /// # Safety
     ///
-    /// The functions of `tasks` may be called with its map from any thread, until the worker has
-    /// been stopped.
+    /// The functions of `tasks` may be called with its map from any thread. If anything was asked
+    /// for, the worker is stopped before it is dropped.
     pub(crate) unsafe fn new(tasks: Tasks) -> impl PinInit<Self> {
         pin_init!(Self {
             promote: Atomic::new(false),
@@ -64,8 +64,8 @@ impl Worker {
             due: Atomic::new(0),
             tasks,
             kick <- Opaque::ffi_init(|kick: *mut bindings::irq_work| {
-                // SAFETY: `kick` is valid for writes; `kicked` belongs to it.
-                unsafe { syncmap_helper_init_irq_work(kick.cast(), Self::kicked) }
+                // SAFETY: `kick` is valid for writes, and a member of a worker.
+                unsafe { syncmap_helper_init_kick(kick.cast()) }
             }),
             work <- Opaque::ffi_init(|work| {
                 // SAFETY: `work` is valid for writes; `run` belongs to it.
@@ -106,28 +106,6 @@ impl Worker {
         unsafe { bindings::irq_work_queue(self.kick.get()) };
     }
 
-    /// In interrupt context, or in a kernel thread on PREEMPT_RT.
-    ///
-    /// # Safety
-    ///
-    /// `kick` is the `kick` of a worker.
-    unsafe extern "C" fn kicked(kick: *mut c_void) {
-        let kick = kick.cast::<bindings::irq_work>();
-        // SAFETY: `kick` is a member of a `Worker`, which waits for this function before it ends.
-        let this = unsafe { &*container_of!(Opaque::cast_from(kick), Worker, kick) };
-        this.queue();
-    }
-
-    fn queue(&self) {
-        let delay = if self.promote.load(Relaxed) || self.urgent.load(Relaxed) {
-            0
-        } else {
-            self.remaining()
-        };
-        // SAFETY: `work` was initialised by `new`.
-        unsafe { syncmap_helper_mod_delayed_work(self.work.get(), delay) };
-    }
-
     /// Ticks until the sweep is due.
     fn remaining(&self) -> usize {
         let left = self.due.load(Relaxed).wrapping_sub(jiffies());
@@ -162,8 +140,10 @@ impl Worker {
             }
         }
         if this.sweep.load(Relaxed) {
-            // Through work, not through irq_work (I8).
-            this.queue();
+            // Through work, not through irq_work (I8). Leaves the time alone if a kick has queued
+            // the work meanwhile, perhaps for now.
+            // SAFETY: `work` was initialised by `new`.
+            unsafe { syncmap_helper_queue_delayed_work(this.work.get(), this.remaining()) };
         }
     }
 
@@ -177,9 +157,23 @@ impl Worker {
     }
 }
 
-#[pinned_drop]
-impl PinnedDrop for Worker {
-    fn drop(self: Pin<&mut Self>) {
-        self.stop();
-    }
+/// The handler of a kick: in interrupt context, or in a kernel thread on PREEMPT_RT.
+///
+/// Called by `helpers.c`, which knows the type of the handler that the kernel expects.
+///
+/// # Safety
+///
+/// `kick` is the `kick` of a worker.
+#[no_mangle]
+unsafe extern "C" fn syncmap_worker_kicked(kick: *mut c_void) {
+    let kick = kick.cast::<bindings::irq_work>();
+    // SAFETY: `kick` is a member of a `Worker`, which waits for this function before it ends.
+    let this = unsafe { &*container_of!(Opaque::cast_from(kick), Worker, kick) };
+    let delay = if this.promote.load(Relaxed) || this.urgent.load(Relaxed) {
+        0
+    } else {
+        this.remaining()
+    };
+    // SAFETY: `work` was initialised by `new`.
+    unsafe { syncmap_helper_mod_delayed_work(this.work.get(), delay) };
 }
