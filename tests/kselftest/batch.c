@@ -229,6 +229,7 @@ static void check_hole(__u32 extra)
 {
 	unsigned char *pages = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE,
 				    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	const struct syncmap_op next = store_op("next", "value");
 	struct label keys[RUNNING];
 	struct syncmap_batch batch;
 	struct syncmap_op *ops;
@@ -237,7 +238,8 @@ static void check_hole(__u32 extra)
 
 	expect(pages != MAP_FAILED && !munmap(pages + PAGE, PAGE));
 	ops = (void *)(pages + PAGE - RUNNING * sizeof(*ops) - extra);
-	memset(ops, 0, RUNNING * sizeof(*ops) + extra);
+	/* What there is of the next element looks good. */
+	memcpy(ops + RUNNING, &next, extra);
 	for (i = 0; i < RUNNING; i++) {
 		keys[i] = label("key", i);
 		ops[i] = store_op(keys[i].text, keys[i].text);
