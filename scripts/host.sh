@@ -15,6 +15,7 @@ want() { command -v "$1" >/dev/null || missing+=("$2"); }
 
 if ! [ -d "$(root_dir)" ]; then
 	want mmdebstrap mmdebstrap
+	want mount mount
 	[ -e /usr/share/keyrings/debian-archive-keyring.gpg ] ||
 		missing+=(debian-archive-keyring)
 	as_root || want newuidmap uidmap

@@ -18,6 +18,7 @@ output=/dev/${lines% *}
 verdict=/dev/${lines#* }
 for tty in "$output" "$verdict"; do stty -F "$tty" raw -echo 2>/dev/null; done
 
+echo "guest: the job begins" >/dev/kmsg
 sh /job >"$output" 2>&1 </dev/null
 status=$?
 

@@ -75,8 +75,20 @@ a refcount|refcount_t: underflow; use-after-free.
 a protection fault|Oops: general protection fault, probably for non-canonical address
 memory gone|Out of memory: Killed process 99 (demo)
 END
-: >"$dir/console"
+# marked WANT NAME CONSOLE LINE...: only what follows the mark counts.
+marked() {
+	local want=$1 name=$2 got=pass
+	shift 2
+	printf '%s\n' "$@" >"$dir/console"
+	"$scripts/verdict.sh" "$dir/console" "$dir/verdict" 0 'job begins' \
+		>/dev/null || got=fail
+	result "$got" "$want" "verdict: $name"
+}
 printf '%s\n' "$good" >"$dir/verdict"
+marked pass "trouble before the mark" "BUG: old" "the job begins" "well"
+marked fail "trouble after the mark" "the job begins" "BUG: new"
+marked fail "no mark" "well"
+: >"$dir/console"
 got=pass
 "$scripts/verdict.sh" "$dir/console" "$dir/verdict" >/dev/null || got=fail
 result "$got" fail "verdict: a silent console"

@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# verdict.sh CONSOLE VERDICT [TAINT]: judges a guest by its console and by what
-# it wrote about itself.  Succeeds only on positive evidence; shows the offending
-# lines.  TAINT is what may be set besides "out of tree" and "unsigned".
+# verdict.sh CONSOLE VERDICT [TAINT [MARK]]: judges a guest by its console and by
+# what it wrote about itself.  Succeeds only on positive evidence; shows the
+# offending lines.  TAINT is what may be set besides "out of tree" and "unsigned".
+# With MARK, the console counts from the line that has this text.
 
 set -euo pipefail
 console=$1 verdict=$2
@@ -28,9 +29,16 @@ bad+='|Out of memory|oom-kill|Segmentation fault|segfault at'
 # Lines that contain such words and mean no harm.
 harmless='[Kk]ernel command line|kernel parameters|softlockup_panic|panic=-1'
 
+from=1
+if [ -n "${4:-}" ]; then
+	from=$(grep -anF -m 1 "$4" "$console" | cut -d: -f1 || true)
+fi
 if [ ! -s "$console" ]; then
 	fail 'the guest said nothing on its console'
-elif lines=$(grep -anE "$bad" "$console" | grep -avE "$harmless"); then
+elif [ -z "$from" ]; then
+	fail "the console does not say \"$4\""
+elif lines=$(tail -n "+$from" "$console" | grep -anE "$bad" |
+	grep -avE "$harmless"); then
 	fail 'the console shows trouble:'
 	printf '%s\n' "$lines" | head -n 20 | cut -c1-160 | sed 's/^/    /'
 fi
