@@ -80,7 +80,9 @@ unpack() {
 	done
 	[ ! -d "$CACHE/$tree" ] || return 0
 	mkdir "$STAGE/source"
-	in_root -- tar -xf "/cache/stage/unpacked/usr/src/linux-source-$series.tar.xz" \
+	# A line now and then shows how far it is (of about 1.6 GiB).
+	in_root -- tar --checkpoint=20000 --checkpoint-action=echo=%T \
+		-xf "/cache/stage/unpacked/usr/src/linux-source-$series.tar.xz" \
 		-C /cache/stage/source --strip-components=1
 	publish source "$CACHE/$tree"
 }
