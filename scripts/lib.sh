@@ -105,8 +105,9 @@ guard() {
 }
 
 # watch LOG LINES COMMAND...: run quietly into LOG, with a sign of life.  LINES
-# is about how many lines of make's kind LOG will have, 0 when nobody knows.  Leaves the
-# exit status in STATUS; to be called plainly, or COMMAND would lose its set -e.
+# is about how many lines LOG will have of the kind that a kernel's make prints;
+# 0 when nobody knows.  Leaves the exit status in STATUS; to be called plainly,
+# since COMMAND would lose its set -e in a condition.
 watch() {
 	local log=$1 lines=$2 start=$SECONDS shown=$SECONDS every=15 pid
 	local text
@@ -205,9 +206,9 @@ apt_options() {
 KERNEL_KEY=$(key_of 1 "$ROOT_KEY")
 kernel_dir() { say "$CACHE/kernel-${KERNEL:-newest}-$FLAVOUR-$KERNEL_KEY"; }
 
-# The KUnit kernel, of the same source.  clang's large code model, which UML
-# asks for, would put static data where neither lockdep nor kmemleak expects
-# it, were any object large.
+# The KUnit kernel, of the same source.  In the large code model, which UML asks
+# for, clang puts "large" static data where neither lockdep nor kmemleak expects
+# it, and calls everything large unless told otherwise.
 UML_CFLAGS='-mlarge-data-threshold=1073741824 -Wno-unused-command-line-argument'
 UML_FLAGS=(ARCH=um LLVM=-19 KCFLAGS="$UML_CFLAGS")
 uml_dir() {

@@ -9,6 +9,7 @@
 
 work=$(work_dir)
 dir=$(kernel_dir)
+[ -d "$dir" ] || die "There is no prepared kernel yet." "Run make run once."
 args=(KERNELRELEASE="$(cat "$dir/release")")
 if [ -n "${UML:-}" ]; then
 	dir=$(uml_dir)
