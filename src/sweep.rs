@@ -3,7 +3,9 @@
 //! What the worker does: late promotions, and the sweep that gives deleted keys' memory back.
 
 use kernel::prelude::*;
+use kernel::sync::rcu;
 
+use crate::entry::State;
 use crate::hash::Key;
 use crate::helpers::cond_resched;
 use crate::map::Map;
@@ -14,6 +16,9 @@ use crate::value::Policy;
 
 /// Home buckets that are swept in one go, with the mutex held.
 const BATCH: usize = 64;
+
+/// Home buckets that are looked at in one read-side section.
+const SECTION: usize = 256;
 
 impl<K: Key, P: Policy> Map<K, P> {
     /// A promotion that a lookup could not do itself; for the worker.
@@ -72,7 +77,24 @@ impl<K: Key, P: Policy> Map<K, P> {
     }
 
     /// Sweeps a batch of buckets from the one of `hash`; returns the hash to go on with.
+    ///
+    /// Looks before it takes the mutex, so that writers do not queue for buckets in which there is
+    /// nothing to sweep.
     fn sweep_from(&self, hash: u64) -> Option<u64> {
+        let hash = {
+            let guard = rcu::read_lock();
+            let table = self.roots.dirty(&guard);
+            let first = table.home_of(hash);
+            let end = table.homes().min(first + SECTION);
+            let dead = (first..end).find(|home| {
+                let mut entries = table.entries_of(*home, &guard);
+                entries.any(|e| !matches!(e.state(), State::Live(_)))
+            });
+            match dead {
+                Some(home) => table.first_hash(home),
+                None => return (end < table.homes()).then(|| table.first_hash(end)),
+            }
+        };
         let locked = self.lock();
         let dirty = locked.dirty();
         let first = dirty.home_of(hash);

@@ -201,6 +201,8 @@ static const struct rejection rejections[] = {
 	{ "value of length 65537", takes_value, OP(value_len), 65537, E2BIG },
 	{ "value of length 2^32 - 1", takes_value, OP(value_len), ~0U, E2BIG },
 	{ "value that is not used", op_without_value, OP(value), 1, EINVAL },
+	{ "compared value of length 65537", takes_old, OP(old_len), 65537,
+	  E2BIG },
 	{ "value length that is not used", op_without_value, OP(value_len), 1,
 	  EINVAL },
 	{ "old value that is not used", op_without_old, OP(old), 1, EINVAL },

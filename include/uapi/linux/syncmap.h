@@ -21,7 +21,8 @@
  *   so a result that cannot be delivered changes nothing.
  * - A command that reports values needs a descriptor open for reading, one
  *   that changes the map needs one open for writing; otherwise EBADF.
- * - A command that fails has changed nothing.
+ * - A command that fails has changed nothing, except BATCH, which tells how
+ *   many of its operations ran.
  */
 #ifndef _UAPI_LINUX_SYNCMAP_H
 #define _UAPI_LINUX_SYNCMAP_H
@@ -77,7 +78,7 @@ enum syncmap_cmd {
  * is no error: the command succeeds and the bit is clear.
  */
 /*
- * The key was in the map (all commands but STORE, which does not look): a
+ * The key was in the map. All commands but STORE, which never sets it: a
  * COMPARE_AND_SWAP or COMPARE_AND_DELETE with only this bit set has found
  * another value.
  */
@@ -102,7 +103,7 @@ enum syncmap_cmd {
  * LOAD_AND_DELETE, DELETE and COMPARE_AND_DELETE
  * @old: address of the value to compare with; used by COMPARE_AND_SWAP and
  * COMPARE_AND_DELETE, 0 elsewhere
- * @old_len: bytes of the value to compare with
+ * @old_len: bytes of the value to compare with; above SYNCMAP_VALUE_MAX: E2BIG
  * @buf_len: bytes that fit at @buf; a value that does not fit is ENOSPC,
  * @out_len tells the size needed, and nothing is changed. If @buf and @buf_len
  * are both 0 the value is not wanted, and only its size is reported
@@ -114,8 +115,10 @@ enum syncmap_cmd {
  * Ioctls: SYNCMAP_IOC_LOAD ... SYNCMAP_IOC_COMPARE_AND_DELETE.
  *
  * Further errors: EDQUOT if the map is at its limit of entries or bytes, E2BIG
- * if too many keys collide with this one, ENOMEM, and EINTR if a fatal signal
- * arrives while waiting for memory to come back.
+ * if too many keys collide with this one, ENOMEM, and EINTR if a signal arrives
+ * while others keep changing the key, or a fatal one while waiting for memory
+ * to come back. The new value is allocated first: EDQUOT and ENOMEM are
+ * possible even where it would not have been stored.
  */
 struct syncmap_op {
 	__u32 size;
@@ -152,8 +155,8 @@ struct syncmap_clear {
  * @size: sizeof(struct syncmap_range)
  * @flags: none defined, must be 0
  * @cursor: address of the last key that the walk has seen; 0 to begin
- * @cursor_len: bytes of that key, 0 to begin. The key need not be in the map
- * any more
+ * @cursor_len: bytes of that key, 1 to SYNCMAP_KEY_MAX, or 0 to begin. The key
+ * need not be in the map any more
  * @result: out: SYNCMAP_RANGE_END or 0
  * @buf: where the records go, each a struct syncmap_record
  * @buf_len: bytes that fit at @buf; if not even one record fits ENOSPC, and
@@ -164,7 +167,7 @@ struct syncmap_clear {
  *
  * A walk reports no key twice, and a key that is in the map from its beginning
  * to its end exactly once; it is no snapshot. Keys come in the order of their
- * secret hashes.
+ * secret hashes. A signal may end the call early, with the records so far.
  */
 struct syncmap_range {
 	__u32 size;
@@ -207,7 +210,8 @@ struct syncmap_record {
  * @done: out: number of operations that ran; each of them has its @error,
  * @out_len and @result set
  *
- * Operations run in the order of the array, each atomic by itself, the batch
+ * Any descriptor will do for the batch itself; operations for which it is not
+ * open fail with EBADF each. Operations run in the order of the array, each atomic by itself, the batch
  * is not. An operation that fails does not stop the batch. The batch stops
  * early, with success and @done < @count, if a signal arrives, and with EFAULT
  * if an element of the array cannot be read or written; @done tells how many
