@@ -29,8 +29,8 @@ command -v apt-get >/dev/null ||
 		"Install them with this system's package manager and try again." \
 		"(Tried on Debian 12 and 13, where apt-get would do it.)"
 as_root ||
-	die "These tools are missing: ${missing[*]}. Please have them installed:" \
-		"sudo apt-get install --no-install-recommends ${missing[*]}"
+	die "These tools are missing: ${missing[*]}." "Please have them installed:" \
+		"  sudo apt-get install --no-install-recommends ${missing[*]}"
 
 make_cache
 say "      Installing on this machine: ${missing[*]}"

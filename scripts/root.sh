@@ -88,7 +88,7 @@ if ! [ -d "$root" ]; then
 	if ! as_root; then
 		unshare --map-root-user --map-auto true 2>/dev/null ||
 			die "This user may not create user namespaces with their own user ids," \
-				"which the toolchain root needs. Run as root once, or allow them:" \
+				"which the toolchain root needs. Run as root, or allow them:" \
 				"user namespaces must be enabled (sysctl user.max_user_namespaces)" \
 				"and $(id -un) needs ranges in /etc/subuid and /etc/subgid" \
 				"(sudo usermod --add-subuids 100000-165535 \\" \
