@@ -29,6 +29,7 @@ fn step(op: Op, key: u64, new: u64) -> Step {
 
 /// The operation is refused with this error, and nothing changes.
 fn refused<K: Number>(map: &Numbers<K>, op: Op, key: u64, error: Error) -> Result {
+    map.drain();
     let before = dump(map)?;
     let result = map.run(&step(op, key, 5), GFP_KERNEL);
     let after = dump(map)?;
@@ -112,7 +113,10 @@ mod tests {
                 return Err(ENOMEM);
             };
             let back = map.try_store(&Good::make(2), new).err().ok_or(EINVAL)?;
-            check_eq!((back.error, back.value.into_inner().number()), (edquot(), 9));
+            check_eq!(
+                (back.error, back.value.into_inner().number()),
+                (edquot(), 9)
+            );
             Ok(())
         })
     }
@@ -151,6 +155,42 @@ mod tests {
         })
     }
 
+    /// Every limit of bytes that a store could meet, while it has a table to make: it works, or it
+    /// changes nothing.
+    #[test]
+    fn bytes_run_out_anywhere() -> Result {
+        counted(|| {
+            let fill = |bytes| -> Result<Pin<KBox<Numbers<Constant>>>> {
+                let map = limited::<Constant>(Limits {
+                    bytes,
+                    ..Limits::NONE
+                })?;
+                // Just before a table of the least size is full.
+                (0..16).try_for_each(|key| store(&map, key, key))?;
+                map.drain();
+                Ok(map)
+            };
+            let level = fill(usize::MAX)?.stats().bytes;
+            let mut maps = KVec::new();
+            let mut refusals = 0;
+            for more in (0..1500).step_by(60) {
+                maps.push(fill(level + more)?, GFP_KERNEL)?;
+                let map = maps.last().ok_or(EINVAL)?;
+                let before = dump(map)?;
+                match map.run(&step(Op::Store, 16, 16), GFP_ATOMIC) {
+                    Ok(_) => check_eq!((map.len(), value(map, 16)), (17, Some(16))),
+                    Err(error) => {
+                        check_eq!(error, edquot());
+                        check!(dump(map)? == before);
+                        refusals += 1;
+                    }
+                }
+            }
+            check!(0 < refusals && refusals < maps.len(), "{}", refusals);
+            Ok(())
+        })
+    }
+
     /// What awaits a grace period counts; who may sleep waits for it, and who may not is refused.
     #[test]
     fn bytes_that_are_about_to_come_back() -> Result {
@@ -158,6 +198,7 @@ mod tests {
             let map = limited::<Good>(Limits::NONE)?;
             (0..8).try_for_each(|key| store(&map, key, key))?;
             map.promote_now();
+            map.drain();
             let full = dump(&map)?.bytes;
             drop(map);
             let map = limited::<Good>(Limits {
@@ -220,8 +261,9 @@ mod tests {
             chain: 8,
             ..Limits::NONE
         })?;
-        (0..20_000).try_for_each(|key| store(&map, key, key))?;
-        check_eq!(map.len(), 20_000);
+        let keys = crate::scaled(20_000);
+        (0..keys).try_for_each(|key| store(&map, key, key))?;
+        check_eq!(map.len() as u64, keys);
         Ok(())
     }
 }

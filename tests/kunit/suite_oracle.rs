@@ -55,7 +55,7 @@ fn compare<K: Number>(map: &Numbers<K>, oracle: &oracle::Map) -> Result {
 }
 
 /// Runs a program of so many steps over so many keys.
-fn run<K: Number>(seed: u64, keys: u64, steps: usize) -> Result {
+fn run<K: Number>(seed: u64, keys: u64, steps: u64) -> Result {
     let map = numbers::<K>(QUIET)?;
     let mut oracle = oracle::Map::new();
     let mut program = Program::new(seed, keys, 512);
@@ -102,10 +102,10 @@ fn run<K: Number>(seed: u64, keys: u64, steps: usize) -> Result {
 }
 
 /// Several programs, and afterwards all values are gone.
-fn programs<K: Number>(number: u64, keys: u64, steps: usize) -> Result {
+fn programs<K: Number>(number: u64, keys: u64, steps: u64) -> Result {
     crate::values::counted(|| {
         for i in 0..number {
-            run::<K>(crate::seed() + i, keys, steps)?;
+            run::<K>(crate::seed() + i, keys, crate::scaled(steps))?;
         }
         Ok(())
     })

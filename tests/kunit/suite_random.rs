@@ -14,8 +14,9 @@ use crate::support::{numbers, report};
 use crate::values::{counted, Tracked};
 
 /// Runs a program, and compares everything at its end.
-fn run(map: &impl Subject, seed: u64, keys: u64, steps: usize) -> Result {
+fn run(map: &impl Subject, seed: u64, keys: u64, steps: u64) -> Result {
     let mut model = Model::new();
+    let steps = crate::scaled(steps);
     let mut program = Program::new(seed, keys, 1024);
     let mut compare = |step: &Step| {
         let got = map.run(step, GFP_KERNEL)?;
@@ -47,7 +48,7 @@ fn run(map: &impl Subject, seed: u64, keys: u64, steps: usize) -> Result {
     compare(&end(Op::Range, 0))
 }
 
-fn sized<K: Number>(number: u64, keys: u64, steps: usize) -> Result {
+fn sized<K: Number>(number: u64, keys: u64, steps: u64) -> Result {
     counted(|| {
         for i in 0..number {
             let map = numbers::<K>(Options::default())?;

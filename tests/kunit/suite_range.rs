@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn every_key_once() -> Result {
-        for keys in [0, 1, 2, 15, 16, 17, 32, 33, 100, 5000] {
+        for keys in [0, 1, 2, 15, 16, 17, 32, 33, 100, crate::scaled(5000)] {
             walk::<Good>(keys)?;
         }
         Ok(())
@@ -191,8 +191,8 @@ mod tests {
                 true
             });
             // Those of the batch had been found before.
-            check!(visits <= 16);
-            check_eq!(map.len(), 1);
+            check!((1..=16).contains(&visits), "{}", visits);
+            check!(map.len() <= 1);
             Ok(())
         })
     }
@@ -268,9 +268,10 @@ mod tests {
     /// The order does not depend on the table.
     #[test]
     fn order_survives_growth_and_shrinking() -> Result {
+        let more = 200 + crate::scaled(2800);
         let map = filled::<Good>(0..200, QUIET)?;
         let order = || -> Result<KVec<u64>> {
-            let mut keys = KVec::with_capacity(3000, GFP_KERNEL)?;
+            let mut keys = KVec::with_capacity(200, GFP_KERNEL)?;
             let mut lost = false;
             map.range(|key, _| {
                 if key.number() < 200 {
@@ -283,9 +284,9 @@ mod tests {
         };
         let before = order()?;
         check_eq!(before.len(), 200);
-        (200..3000).try_for_each(|key| store(&map, key, key))?;
+        (200..more).try_for_each(|key| store(&map, key, key))?;
         check!(*order()? == *before);
-        for key in 200..3000 {
+        for key in 200..more {
             check!(map.delete(&Good::make(key)));
         }
         map.sweep();

@@ -7,7 +7,7 @@ use syncmap::inspect::Where;
 use syncmap::ByteMap;
 
 use crate::keys::{Constant, Good, Number, Truncated};
-use crate::support::{filled, numbers, store, value, Numbers, QUIET};
+use crate::support::{eventually, filled, numbers, store, value, Numbers, QUIET};
 use crate::values::counted;
 
 /// All keys of a range are there, each once, and their neighbours are not.
@@ -17,13 +17,16 @@ fn has_just<K: Number>(map: &Numbers<K>, keys: core::ops::Range<u64>) -> Result 
     }
     check_eq!(value(map, keys.end), None);
     check_eq!(map.len() as u64, keys.end - keys.start);
-    let mut places = (0, 0);
-    map.inspect(|place, _, _| match place {
-        Where::Read => places.0 += 1,
-        Where::Dirty => places.1 += 1,
-    });
-    let stats = map.stats();
-    check_eq!((stats.read_slots, stats.dirty_slots), places);
+    // The lookups may just have had dirty promoted.
+    check!(eventually(500, || {
+        let mut places = (0, 0);
+        map.inspect(|place, _, _| match place {
+            Where::Read => places.0 += 1,
+            Where::Dirty => places.1 += 1,
+        });
+        let stats = map.stats();
+        (stats.read_slots, stats.dirty_slots) == places
+    }));
     Ok(())
 }
 
@@ -48,7 +51,8 @@ mod tests {
 
     #[test]
     fn grows() -> Result {
-        grow::<Good>(20_000, 1999)
+        let keys = crate::scaled(20_000);
+        grow::<Good>(keys, keys / 10)
     }
 
     #[test]
@@ -103,8 +107,8 @@ mod tests {
     #[test]
     fn shrinks() -> Result {
         counted(|| {
-            let map = filled::<Good>(0..4000, QUIET)?;
-            let mut left = 4000;
+            let map = filled::<Good>(0..crate::scaled(4000), QUIET)?;
+            let mut left = crate::scaled(4000);
             while left > 4 {
                 let fewer = left / 4;
                 for key in fewer..left {

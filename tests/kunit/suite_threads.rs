@@ -12,6 +12,7 @@ use syncmap::quota::edquot;
 use syncmap::Options;
 
 use crate::keys::{Constant, Good, Number};
+use crate::scaled;
 use crate::support::{filled, numbers, store, value, Numbers, Random};
 use crate::threads::{run_threads, Deadline};
 use crate::values::{counted, Tracked};
@@ -135,9 +136,9 @@ mod tests {
     fn load_or_store_has_one_winner() -> Result {
         counted(|| {
             let map = numbers::<Good>(Options::default())?;
-            const KEYS: usize = 3000;
-            let mut winners = KVec::with_capacity(KEYS, GFP_KERNEL)?;
-            for _ in 0..KEYS {
+            let keys = scaled(3000).max(400) as usize;
+            let mut winners = KVec::with_capacity(keys, GFP_KERNEL)?;
+            for _ in 0..keys {
                 winners.push(Atomic::new(usize::MAX), GFP_KERNEL)?;
             }
             run_threads(4, &|number| {
@@ -159,7 +160,7 @@ mod tests {
             for (key, winner) in winners.iter().enumerate() {
                 check_eq!(value(&map, key as u64), Some(winner.load(Relaxed) as u64));
             }
-            check_eq!(map.len(), KEYS);
+            check_eq!(map.len(), keys);
             Ok(())
         })
     }
@@ -167,14 +168,14 @@ mod tests {
     #[test]
     fn load_and_delete_has_one_winner() -> Result {
         counted(|| {
-            const KEYS: u64 = 3000;
+            let keys = scaled(3000).max(400);
             // Half of the keys in read, the others only in dirty.
-            let map = filled::<Good>(0..KEYS / 2, Options::default())?;
-            (KEYS / 2..KEYS).try_for_each(|key| store(&map, key, key))?;
+            let map = filled::<Good>(0..keys / 2, Options::default())?;
+            (keys / 2..keys).try_for_each(|key| store(&map, key, key))?;
             let deleted = Atomic::new(0usize);
             let sum = Atomic::new(0u64);
             run_threads(4, &|number| {
-                for key in 0..KEYS {
+                for key in 0..keys {
                     let old = match (key + number as u64) % 3 {
                         0 => map.load_and_delete(&Good::make(key)),
                         1 => map.try_delete(&Good::make(key)),
@@ -188,8 +189,8 @@ mod tests {
                 }
                 Ok(())
             })?;
-            check_eq!(deleted.load(Relaxed) as u64, KEYS);
-            check_eq!(sum.load(Relaxed), KEYS * (KEYS - 1) / 2);
+            check_eq!(deleted.load(Relaxed) as u64, keys);
+            check_eq!(sum.load(Relaxed), keys * (keys - 1) / 2);
             check_eq!(map.len(), 0);
             Ok(())
         })
@@ -200,7 +201,7 @@ mod tests {
     fn compare_and_swap_loses_nothing() -> Result {
         counted(|| {
             const KEYS: u64 = 4;
-            const EACH: u64 = 3000;
+            let each = scaled(3000).max(400) / KEYS * KEYS;
             let map = filled::<Good>(0..2, Options::default())?;
             (0..KEYS).try_for_each(|key| store(&map, key, 0))?;
             let busy = Atomic::new(3usize);
@@ -213,7 +214,7 @@ mod tests {
                     return Ok(());
                 }
                 let count = || -> Result {
-                    for i in 0..EACH {
+                    for i in 0..each {
                         let key = Good::make(i % KEYS);
                         loop {
                             let now = map.load(&key).ok_or(ENOENT)?.number();
@@ -232,7 +233,7 @@ mod tests {
                 result
             })?;
             for key in 0..KEYS {
-                check_eq!(value(&map, key), Some(3 * EACH / KEYS));
+                check_eq!(value(&map, key), Some(3 * each / KEYS));
             }
             Ok(())
         })
@@ -242,13 +243,13 @@ mod tests {
     #[test]
     fn swap_loses_nothing() -> Result {
         counted(|| {
-            const EACH: u64 = 4000;
+            let each = scaled(4000).max(400);
             let map = numbers::<Good>(Options::default())?;
             let out = Atomic::new(0u64);
             let left = Atomic::new(4usize);
             run_threads(4, &|number| {
                 let mut random = Random::new(number as u64);
-                for i in 0..EACH {
+                for i in 0..each {
                     let key = Good::make(random.below(3));
                     let new = Tracked::make(1 + i * 4 + number as u64);
                     let old = map.swap(key, new, GFP_KERNEL)?;
@@ -269,7 +270,7 @@ mod tests {
                 let old = map.load_and_delete(&Good::make(key));
                 out.fetch_add(old.map_or(0, |old| old.number()), Relaxed);
             }
-            let all = EACH * 4;
+            let all = each * 4;
             check_eq!(out.load(Relaxed), all * (all + 1) / 2);
             Ok(())
         })
@@ -466,7 +467,7 @@ mod tests {
             let refused = Atomic::new(0usize);
             run_threads(4, &|number| {
                 let mut random = Random::new(number as u64);
-                for _ in 0..2000 {
+                for _ in 0..scaled(2000).max(300) {
                     let key = random.below(40);
                     match map.store(Good::make(key), Tracked::make(key), GFP_KERNEL) {
                         Ok(()) => {}

@@ -142,9 +142,8 @@ pub(crate) struct Dump {
     pub(crate) bytes: usize,
 }
 
-/// Takes a dump, when everything that was retired has been freed.
+/// Takes a dump. Drain the map before the first one, so that the bytes stand still.
 pub(crate) fn dump<K: Number>(map: &Numbers<K>) -> Result<Dump> {
-    map.drain();
     let stats = map.stats();
     let mut lines = KVec::with_capacity(stats.read_slots + stats.dirty_slots, GFP_KERNEL)?;
     let mut lost = false;

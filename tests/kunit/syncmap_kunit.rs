@@ -47,13 +47,34 @@ module! {
             default: 1,
             description: "Where the random programs of the tests begin",
         },
+        divide: u64 {
+            default: 0,
+            description: "Makes long tests so many times shorter (0: as fits this kernel)",
+        },
     },
 }
 
 /// Where random programs begin; the same unless one asks for another.
 pub(crate) fn seed() -> u64 {
-    // 7.2 gives it by reference, 7.3 as it is.
-    *core::borrow::Borrow::borrow(&module_parameters::seed.value())
+    parameter(module_parameters::seed.value())
+}
+
+/// A number of steps or keys: so many, or fewer where debugging makes every allocation slow.
+///
+/// User Mode Linux searches the whole stack for what may be return addresses whenever the kernel wants
+/// a stack trace, which KASAN and kmemleak want for each allocation: that takes milliseconds.
+pub(crate) fn scaled(number: u64) -> u64 {
+    let slow = cfg!(CONFIG_KASAN) || cfg!(CONFIG_DEBUG_KMEMLEAK);
+    match parameter(module_parameters::divide.value()) {
+        0 if slow => number / 20,
+        0 => number,
+        divide => number / divide,
+    }
+}
+
+/// The value of a parameter, which 7.2 gives by reference, and 7.3 as it is.
+fn parameter(value: impl core::borrow::Borrow<u64>) -> u64 {
+    *value.borrow()
 }
 
 struct KunitModule;
