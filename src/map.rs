@@ -277,7 +277,7 @@ impl<K: Key, P: Policy> Map<K, P> {
             Found::Dirty(entry, dirty) => {
                 let tried =
                     entry.try_put::<P>(value, &mut accept, dirty.era(), &self.reclaimer, &guard);
-                if dirty_hit == DirtyHit::Miss && !matches!(tried, Put::Expunged(_)) {
+                if dirty_hit == DirtyHit::Miss && matches!(tried, Put::Done(_) | Put::Refused(_)) {
                     due = dirty.count_miss();
                 }
                 tried
@@ -340,17 +340,17 @@ impl<K: Key, P: Policy> Map<K, P> {
                 let guard = rcu::read_lock();
                 let done = entry.try_put::<P>(value, accept, dirty.era(), &self.reclaimer, &guard);
                 drop(guard);
-                if in_read.is_none() && dirty_hit == DirtyHit::Miss {
-                    Self::miss_locked(&locked);
-                }
-                return match done {
-                    Put::Full(value) => Err(StoreError {
+                if let Put::Full(value) = done {
+                    return Err(StoreError {
                         error: edquot(),
                         key,
                         value,
-                    }),
-                    done => Ok(done),
-                };
+                    });
+                }
+                if in_read.is_none() && dirty_hit == DirtyHit::Miss {
+                    Self::miss_locked(&locked);
+                }
+                return Ok(done);
             }
 
             if !accept(None) {
