@@ -22,6 +22,7 @@
 #![deny(missing_docs)]
 #![deny(unsafe_op_in_unsafe_fn)]
 
+pub mod api;
 pub mod entry;
 pub mod hash;
 mod helpers;

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The operations as most users want them: on values themselves, sized ones or bytes.
+//!
+//! Thin: each prepares its value, lets [`map`](crate::map) do the work, and takes the value out
+//! again if that failed.
+
+use kernel::alloc::Flags;
+use kernel::prelude::*;
+
+use crate::hash::Key;
+use crate::map::{LoadOrStore, Map, Options, StoreError, StoreResult};
+use crate::object::{Bytes, Fixed};
+use crate::value::{Counted, Old, Prepared, ValueRef};
+
+/// Why [`Map::compare_and_swap`] did not store the value, which comes back.
+pub struct CompareError<V> {
+    /// `None` if the key is absent or its value another one, else `ENOMEM`, `EDQUOT` or `EINTR`.
+    pub error: Option<Error>,
+    /// The value.
+    pub value: V,
+}
+
+impl<K: Key, V: Send + Sync + 'static> Map<K, Counted<Fixed<V>>> {
+    /// Makes an empty map of values of a sized type. Sleeps if `flags` allow it.
+    pub fn new(options: Options, flags: Flags) -> impl PinInit<Self, Error> {
+        Self::with_policy(Counted::NEW, options, flags)
+    }
+
+    /// Allocates what a value needs to be stored. Sleeps if `flags` allow it; with others, such as
+    /// `GFP_ATOMIC`, any context but NMI. On failure the value comes back.
+    pub fn prepare(
+        &self,
+        value: V,
+        flags: Flags,
+    ) -> core::result::Result<Prepared<'_, Fixed<V>>, (Error, V)> {
+        match self.new_node(0, flags) {
+            Ok(vacant) => Ok(Prepared {
+                node: vacant.fill((), value),
+            }),
+            Err(error) => Err((error, value)),
+        }
+    }
+
+    /// Stores a value; see [`Map::swap`].
+    pub fn store<'k>(
+        &self,
+        key: K::Input<'k>,
+        value: V,
+        flags: Flags,
+    ) -> StoreResult<'k, (), K, V> {
+        self.swap(key, value, flags).map(drop)
+    }
+
+    /// Stores a value, and returns the one that it replaces.
+    ///
+    /// Process context; sleeps if `flags` allow it to allocate, and if the key is new or was deleted
+    /// long ago. On failure nothing has changed, and key and value come back.
+    pub fn swap<'m, 'k>(
+        &'m self,
+        key: K::Input<'k>,
+        value: V,
+        flags: Flags,
+    ) -> StoreResult<'k, Option<Old<'m, Fixed<V>>>, K, V> {
+        match self.prepare(value, flags) {
+            Ok(value) => self.swap_prepared(key, value, flags).map_err(unprepare),
+            Err((error, value)) => Err(StoreError { error, key, value }),
+        }
+    }
+
+    /// Stores a value unless the key has one, which is returned instead; otherwise as [`Map::swap`].
+    pub fn load_or_store<'m, 'k>(
+        &'m self,
+        key: K::Input<'k>,
+        value: V,
+        flags: Flags,
+    ) -> StoreResult<'k, LoadOrStore<ValueRef<'m, Fixed<V>>, V>, K, V> {
+        let value = match self.prepare(value, flags) {
+            Ok(value) => value,
+            Err((error, value)) => return Err(StoreError { error, key, value }),
+        };
+        match self.load_or_store_prepared(key, value, flags) {
+            Ok(LoadOrStore::Loaded(loaded, value)) => {
+                Ok(LoadOrStore::Loaded(loaded, value.into_inner()))
+            }
+            Ok(LoadOrStore::Stored) => Ok(LoadOrStore::Stored),
+            Err(e) => Err(unprepare(e)),
+        }
+    }
+}
+
+impl<K: Key, V: PartialEq + Send + Sync + 'static> Map<K, Counted<Fixed<V>>> {
+    /// Stores `new` if the key has a value equal to `old`, and returns that; never creates a key.
+    ///
+    /// Process context; sleeps if `flags` allow it to allocate. `V::eq` runs in a read-side section.
+    pub fn compare_and_swap(
+        &self,
+        key: &K::Ref,
+        old: &V,
+        new: V,
+        flags: Flags,
+    ) -> core::result::Result<Old<'_, Fixed<V>>, CompareError<V>> {
+        let new = self
+            .prepare(new, flags)
+            .map_err(|(error, value)| CompareError {
+                error: Some(error),
+                value,
+            })?;
+        self.compare_and_swap_prepared(key, new, |seen| seen.get() == old)
+            .map_err(|value| CompareError {
+                error: None,
+                value: value.into_inner(),
+            })
+    }
+
+    /// Deletes a key if it has a value equal to `old`, and returns that. Process context.
+    pub fn compare_and_delete(&self, key: &K::Ref, old: &V) -> Option<Old<'_, Fixed<V>>> {
+        self.compare_and_delete_with(key, |seen| seen.get() == old)
+    }
+}
+
+impl<K: Key> Map<K, Counted<Bytes>> {
+    /// Makes an empty map of byte values. Sleeps if `flags` allow it.
+    pub fn new_bytes(options: Options, flags: Flags) -> impl PinInit<Self, Error> {
+        Self::with_policy(Counted::NEW, options, flags)
+    }
+
+    /// Allocates a value of `len` bytes and lets `write` write it. Contexts as those of `write`, and
+    /// as `flags` allow.
+    pub fn prepare_bytes(
+        &self,
+        len: usize,
+        flags: Flags,
+        write: impl FnOnce(&mut [u8]) -> Result,
+    ) -> Result<Prepared<'_, Bytes>> {
+        let node = self.new_node(len, flags)?.fill_with((), write)?;
+        Ok(Prepared { node })
+    }
+}
+
+fn unprepare<K, V: Send + Sync + 'static>(
+    e: StoreError<K, Prepared<'_, Fixed<V>>>,
+) -> StoreError<K, V> {
+    StoreError {
+        error: e.error,
+        key: e.key,
+        value: e.value.into_inner(),
+    }
+}
