@@ -15,8 +15,11 @@ use crate::compat;
 use crate::module_parameters;
 use crate::ops;
 
-/// Memory of a map is charged to the memory cgroup of whoever asks for it.
-pub(crate) const GFP: kernel::alloc::Flags = GFP_KERNEL_ACCOUNT;
+/// Memory of a map is charged to the memory cgroup of whoever asks for it, who is also told if there
+/// is none: the log need not know.
+pub(crate) fn gfp() -> kernel::alloc::Flags {
+    GFP_KERNEL_ACCOUNT | __GFP_NOWARN
+}
 
 /// Buckets of six keys in a chain. With SipHash and a random seed this is out of reach.
 const CHAIN_MAX: usize = 32;
@@ -60,11 +63,11 @@ impl MiscDevice for OpenMap {
         };
         KBox::try_pin_init(
             try_pin_init!(Self {
-                map <- ByteMap::new_bytes(options, GFP),
+                map <- ByteMap::new_bytes(options, gfp()),
                 reads: mode == flags::O_RDONLY || mode == flags::O_RDWR,
                 writes: mode == flags::O_WRONLY || mode == flags::O_RDWR,
             }? Error),
-            GFP,
+            gfp(),
         )
     }
 
@@ -163,7 +166,7 @@ impl OpenMap {
         if abi::read_struct::<abi::Clear>(at)?.flags != 0 {
             return Err(EINVAL);
         }
-        self.map.clear(GFP)
+        self.map.clear(gfp())
     }
 
     fn info(&self, at: UserPtr) -> Result {

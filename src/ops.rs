@@ -15,7 +15,7 @@ use syncmap::value::{Prepared, ValueRef};
 use syncmap::ByteMap;
 
 use crate::abi::{self, Command, DELETED, FOUND, STORED};
-use crate::device::{interrupted, GFP};
+use crate::device::{gfp, interrupted};
 
 type Value<'m> = ValueRef<'m, Bytes>;
 type NewValue<'m> = Prepared<'m, Bytes>;
@@ -70,8 +70,9 @@ pub(crate) fn run(map: &ByteMap, command: Command, op: &abi::Op, at: UserPtr) ->
         _ => Err(EINVAL),
     };
     if let Err(error) = done {
-        // What was reported ahead has not come to pass. That it cannot be written is no news.
-        if error != ENOSPC && error != EFAULT {
+        // What was reported ahead has not come to pass; ENOSPC reports the size that is needed. If
+        // this cannot be written either, nothing of it can be read.
+        if error != ENOSPC {
             let _ = call.report(0, 0);
         }
     }
@@ -110,7 +111,7 @@ impl<'c> Call<'c> {
     /// The value to store.
     fn value(&self) -> Result<NewValue<'c>> {
         let len = self.op.value_len as usize;
-        self.map.prepare_bytes(len, GFP, |bytes| {
+        self.map.prepare_bytes(len, gfp(), |bytes| {
             UserSlice::new(abi::user(self.op.value), len)
                 .reader()
                 .read_slice(bytes)
@@ -120,7 +121,8 @@ impl<'c> Call<'c> {
     /// The value to compare with.
     fn old(&self) -> Result<KVVec<u8>> {
         let mut old = KVVec::new();
-        UserSlice::new(abi::user(self.op.old), self.op.old_len as usize).read_all(&mut old, GFP)?;
+        UserSlice::new(abi::user(self.op.old), self.op.old_len as usize)
+            .read_all(&mut old, gfp())?;
         Ok(old)
     }
 
@@ -134,14 +136,14 @@ impl<'c> Call<'c> {
     fn store(&self) -> Result {
         let value = self.value()?;
         self.report(0, STORED)?;
-        self.map.swap_prepared(self.key, value, GFP)?;
+        self.map.swap_prepared(self.key, value, gfp())?;
         Ok(())
     }
 
     fn load_or_store(&self) -> Result {
         let value = self.value()?;
         self.report(0, STORED)?;
-        match self.map.load_or_store_prepared(self.key, value, GFP)? {
+        match self.map.load_or_store_prepared(self.key, value, gfp())? {
             LoadOrStore::Loaded(value, _) => self.deliver(&value, FOUND),
             LoadOrStore::Stored => Ok(()),
         }
@@ -160,7 +162,7 @@ impl<'c> Call<'c> {
                 }
                 None => {
                     self.report(0, STORED)?;
-                    match self.map.load_or_store_prepared(self.key, new, GFP)? {
+                    match self.map.load_or_store_prepared(self.key, new, gfp())? {
                         LoadOrStore::Stored => return Ok(()),
                         LoadOrStore::Loaded(_, new) => new,
                     }

@@ -23,7 +23,7 @@ use kernel::sync::atomic::{Acquire, Atomic, Full, Relaxed, Release};
 
 use crate::entry::{Admit, Entry};
 use crate::hash::Key;
-use crate::quota::Charge;
+use crate::quota::{edquot, Charge};
 use crate::rcu::{Link, Protects, Shared};
 
 /// Entries per bucket.
@@ -193,7 +193,7 @@ impl<K: Key> Table<K> {
     ) -> Result<TableBox<'m, K>> {
         let homes = Self::homes_for(entries);
         if entries > homes * LOAD {
-            return Err(E2BIG);
+            return Err(edquot());
         }
         let charge = charge(Self::bytes_for(homes))?;
         let buckets = homes + Self::spill(homes);

@@ -97,6 +97,9 @@ static void expect_fault_in_batch(int map, struct syncmap_op *op,
 	if (op->error != -EFAULT)
 		fail("%s in a batch with an address %s: error is %d",
 		     cmd_name(op->cmd), bad_names[bad], op->error);
+	/* What failed does not look as if it had succeeded. */
+	expect_eq(op->result, 0);
+	expect_eq(op->out_len, 0);
 	expect_unchanged(map, &before);
 }
 
