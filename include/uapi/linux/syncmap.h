@@ -214,8 +214,8 @@ struct syncmap_record {
  * open fail with EBADF each. Operations run in the order of the array, each
  * atomic by itself, the batch is not. An operation that fails does not stop the
  * batch. The batch stops early, with success and @done < @count, if a signal
- * arrives, and with EFAULT if an element of the array cannot be read or written;
- * @done tells how many ran before.
+ * arrives, and with EFAULT if an element of the array cannot be read or
+ * written; @done tells how many ran before.
  */
 struct syncmap_batch {
 	__u32 size;
