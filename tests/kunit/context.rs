@@ -31,15 +31,21 @@ fn new<'b>(body: &'b Body<'b>) -> impl PinInit<Call<'b>> {
     })
 }
 
+/// # Safety
+///
+/// `work` is a member of a call that waits for this function.
 unsafe extern "C" fn on_irq(work: *mut bindings::irq_work) {
-    // SAFETY: `work` is the member of a call that waits for this function.
+    // SAFETY: By the contract of the function.
     let call = unsafe { &*kernel::container_of!(Opaque::cast_from(work), Call<'_>, irq) };
     (call.body)();
     call.done.complete_all();
 }
 
+/// # Safety
+///
+/// `head` is a member of a call that waits for this function.
 unsafe extern "C" fn on_rcu(head: *mut bindings::callback_head) {
-    // SAFETY: `head` is the member of a call that waits for this function.
+    // SAFETY: By the contract of the function.
     let call = unsafe { &*kernel::container_of!(Opaque::cast_from(head), Call<'_>, rcu) };
     (call.body)();
     call.done.complete_all();

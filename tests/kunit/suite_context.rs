@@ -155,7 +155,7 @@ mod tests {
     fn together_with_threads() -> Result {
         counted(|| {
             let map = mixed(Options::default())?;
-            let deadline = Deadline::new(1500);
+            let deadline = Deadline::new(1000);
             run_threads(3, &|number| {
                 let mut round = 0;
                 while deadline.is_ahead() {

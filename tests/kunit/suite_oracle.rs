@@ -58,7 +58,7 @@ fn compare<K: Number>(map: &Numbers<K>, oracle: &oracle::Map) -> Result {
 fn run<K: Number>(seed: u64, keys: u64, steps: u64) -> Result {
     let map = numbers::<K>(QUIET)?;
     let mut oracle = oracle::Map::new();
-    let mut program = Program::new(seed, keys, 512);
+    let mut program = Program::new(seed, keys, 1500);
     for number in 0..steps {
         let mut step = program.step();
         if step.op == Op::Get && oracle.is_due(step.key) {
@@ -117,12 +117,12 @@ mod tests {
 
     #[test]
     fn two_keys() -> Result {
-        programs::<Good>(8, 2, 5_000)
+        programs::<Good>(5, 2, 5_000)
     }
 
     #[test]
     fn six_keys() -> Result {
-        programs::<Good>(8, 6, 5_000)
+        programs::<Good>(5, 6, 5_000)
     }
 
     #[test]
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn three_hundred_keys() -> Result {
-        programs::<Good>(2, 300, 10_000)
+        programs::<Good>(2, 300, 6_000)
     }
 
     #[test]

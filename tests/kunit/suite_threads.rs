@@ -13,12 +13,12 @@ use syncmap::Options;
 
 use crate::keys::{Constant, Good, Number};
 use crate::scaled;
-use crate::support::{filled, numbers, store, value, Numbers, Random};
+use crate::support::{filled, numbers, store, value, Numbers, Random, QUIET};
 use crate::threads::{run_threads, Deadline};
 use crate::values::{counted, Tracked};
 
 /// How long the threads of a test are at it.
-const MILLIS: i64 = 1500;
+const MILLIS: i64 = 1000;
 
 /// A value that belongs to a key: readers can tell whether they got another key's.
 fn of(key: u64, tag: u64) -> u64 {
@@ -449,6 +449,48 @@ mod tests {
             map.clear(GFP_KERNEL)?;
             check_eq!(map.len(), 0);
             map.drain();
+            Ok(())
+        })
+    }
+
+    /// Clear deletes all keys at one instant: who finds that a key of dirty is gone does not find one of
+    /// read later.
+    #[test]
+    fn clear_is_one_instant() -> Result {
+        counted(|| {
+            const FILL: u64 = 40;
+            let map = numbers::<Good>(QUIET)?;
+            // Odd while the keys are there, until the end of the Clear.
+            let round = Atomic::new(0usize);
+            let looked = Atomic::new(0usize);
+            let deadline = Deadline::new(MILLIS);
+            run_threads(2, &|number| {
+                while deadline.is_ahead() {
+                    if number == 0 {
+                        (0..FILL).try_for_each(|key| store(&map, key, key))?;
+                        map.promote_now();
+                        store(&map, FILL, FILL)?;
+                        round.fetch_add(1usize, Full);
+                        map.clear(GFP_KERNEL)?;
+                        round.fetch_add(1usize, Full);
+                        continue;
+                    }
+                    for _ in 0..1000 {
+                        let now = round.load(Acquire);
+                        if now % 2 == 0 {
+                            continue;
+                        }
+                        let dirty = value(&map, FILL);
+                        let read = value(&map, 0);
+                        if round.load(Acquire) == now {
+                            looked.fetch_add(1usize, Relaxed);
+                            check!(dirty.is_some() || read.is_none());
+                        }
+                    }
+                }
+                Ok(())
+            })?;
+            check!(looked.load(Relaxed) > 0);
             Ok(())
         })
     }
