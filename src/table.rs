@@ -16,6 +16,7 @@
 //! The table knows keys, hashes and slots. It knows nothing of expunging, nor of promotion; it only
 //! carries, in its header, what belongs to one generation of dirty: the miss count and `count`.
 
+use core::marker::PhantomData;
 use core::ptr::{null_mut, NonNull};
 use kernel::alloc::Flags;
 use kernel::prelude::*;
@@ -156,8 +157,8 @@ unsafe impl<K: Key> Send for Table<K> {}
 // SAFETY: As above.
 unsafe impl<K: Key> Sync for Table<K> {}
 
-/// Why an entry could not be inserted.
-pub(crate) struct Full_;
+/// An entry could not be inserted: the overflow buckets are used up.
+pub(crate) struct NoRoom;
 
 impl<K: Key> Table<K> {
     /// Overflow buckets for so many home buckets. With an even hash, and four entries per home
@@ -252,42 +253,36 @@ impl<K: Key> Table<K> {
         key: &K::Ref,
         protects: &'p impl Protects,
     ) -> Option<Shared<'p, Entry<K>>> {
-        self.chain(self.home(hash), tags::of(hash), protects)
+        self.chain(self.home(hash), Some(tags::of(hash)), protects)
             .find(|e| Entry::is(e.as_ptr(), e.get(), hash, key))
-    }
-
-    /// The entries of a chain that carry a tag, and perhaps others.
-    #[inline]
-    fn chain<'t, 'p>(
-        &'t self,
-        home: usize,
-        tag: u64,
-        _protects: &'p impl Protects,
-    ) -> Chain<'t, 'p, K> {
-        let bucket = self.buckets.get(home);
-        Chain {
-            table: self,
-            bucket,
-            matches: bucket.map_or(0, |b| tags::matching(b.tags.load(Acquire), tag)),
-            tag: Some(tag),
-            _protected: core::marker::PhantomData,
-        }
     }
 
     /// All entries whose home is the bucket of that index.
     pub(crate) fn entries_of<'t, 'p>(
         &'t self,
         home: usize,
+        protects: &'p impl Protects,
+    ) -> Chain<'t, 'p, K> {
+        self.chain(home, None, protects)
+    }
+
+    /// The entries of a chain; if a tag is given, those that carry it, and perhaps others.
+    #[inline]
+    fn chain<'t, 'p>(
+        &'t self,
+        home: usize,
+        tag: Option<u64>,
         _protects: &'p impl Protects,
     ) -> Chain<'t, 'p, K> {
-        let bucket = self.buckets.get(home);
-        Chain {
+        let mut chain = Chain {
             table: self,
-            bucket,
-            matches: bucket.map_or(0, |b| tags::occupied(b.tags.load(Acquire))),
-            tag: None,
-            _protected: core::marker::PhantomData,
-        }
+            bucket: None,
+            matches: 0,
+            tag,
+            _protected: PhantomData,
+        };
+        chain.enter(home);
+        chain
     }
 
     /// The number of home buckets.
@@ -411,14 +406,14 @@ impl<K: Key> Table<K> {
     /// Links an entry; the key must not be in the table. The caller is the one writer.
     ///
     /// Fails, having changed nothing, only if [`Table::has_room`] would have said so.
-    pub(crate) fn insert(&self, entry: Shared<'_, Entry<K>>) -> core::result::Result<(), Full_> {
+    pub(crate) fn insert(&self, entry: Shared<'_, Entry<K>>) -> core::result::Result<(), NoRoom> {
         let hash = entry.hash();
         let (at, slot) = match self.free_slot(self.home(hash)) {
             Ok(place) => place,
             Err(last) => {
                 let fresh = self.used_buckets.load(Relaxed);
                 if fresh as usize >= self.buckets.len() {
-                    return Err(Full_);
+                    return Err(NoRoom);
                 }
                 self.used_buckets.store(fresh + 1, Relaxed);
                 // The chain is extended before the entry is in it: readers pass through an empty
@@ -431,7 +426,7 @@ impl<K: Key> Table<K> {
             }
         };
         let Some(bucket) = self.buckets.get(at) else {
-            return Err(Full_);
+            return Err(NoRoom);
         };
         // Pointer before tag, each Release, pairing with the acquires in `Chain::next`: who sees
         // the tag sees the pointer, and who sees the pointer sees the entry.
@@ -473,7 +468,7 @@ impl<K: Key> Table<K> {
         &self,
         from: &Table<K>,
         protects: &impl Protects,
-    ) -> core::result::Result<(), Full_> {
+    ) -> core::result::Result<(), NoRoom> {
         for home in 0..from.homes() {
             for entry in from.entries_of(home, protects) {
                 self.insert(entry)?;
@@ -523,7 +518,21 @@ pub(crate) struct Chain<'t, 'p, K> {
     bucket: Option<&'t Bucket<K>>,
     matches: u64,
     tag: Option<u64>,
-    _protected: core::marker::PhantomData<&'p ()>,
+    _protected: PhantomData<&'p ()>,
+}
+
+impl<K: Key> Chain<'_, '_, K> {
+    #[inline]
+    fn enter(&mut self, bucket: usize) {
+        self.bucket = self.table.buckets.get(bucket);
+        // Acquire: pairs with the Release of the tag in `insert`, so that who sees the tag sees the
+        // pointer; and a slot that is seen to be in use is seen by everybody who looks for it later.
+        let tags = self.bucket.map_or(0, |b| b.tags.load(Acquire));
+        self.matches = match self.tag {
+            Some(tag) => tags::matching(tags, tag),
+            None => tags::occupied(tags),
+        };
+    }
 }
 
 impl<'p, K: Key> Iterator for Chain<'_, 'p, K> {
@@ -547,17 +556,10 @@ impl<'p, K: Key> Iterator for Chain<'_, 'p, K> {
                 }
             }
             // Acquire: pairs with the Release in `insert`.
-            self.bucket = match bucket.next.load(Acquire) {
-                0 => None,
-                next => self.table.buckets.get(next as usize),
-            };
-            // Acquire: pairs with the Release of the tag in `insert`, so that a slot that is seen to
-            // be in use is seen by everybody who looks for it from now on.
-            let tags = self.bucket.map_or(0, |b| b.tags.load(Acquire));
-            self.matches = match self.tag {
-                Some(tag) => tags::matching(tags, tag),
-                None => tags::occupied(tags),
-            };
+            match bucket.next.load(Acquire) {
+                0 => return None,
+                next => self.enter(next as usize),
+            }
         }
     }
 }
