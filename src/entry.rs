@@ -95,7 +95,7 @@ pub enum Put<V, Old> {
     Full(V),
 }
 
-/// Permission for one more live key, as `Table` gives it.
+/// Permission for one more live key, as the era of a table gives it.
 pub trait Admit {
     /// Takes the permission, or returns false.
     fn admit(&self) -> bool;

@@ -44,8 +44,7 @@ impl<K: Key, P: Policy> Map<K, P> {
         flags: Flags,
         charge: impl FnOnce(usize) -> Result<Charge<'m>>,
     ) -> Result<TableBox<'m, K>> {
-        // The era is part of what the table is charged with when it is freed (`Table::owned`); its
-        // few bytes are not charged separately.
+        // The few bytes of the era are not charged.
         let era = KBox::new(Era::new(max), flags)?;
         let mut table = Table::allocate(0, NonNull::dangling(), flags, charge)?;
         table.begin_era(era);

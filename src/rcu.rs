@@ -64,7 +64,7 @@ impl<T> Published<T> {
 
     /// Reads the pointer and its flag.
     ///
-    /// Acquire: pairs with the Release in [`Published::store`], so the reader sees the contents of
+    /// Acquire: pairs with the exchange in [`Published::store`], so the reader sees the contents of
     /// what it points to, and everything that was published before it.
     #[inline]
     pub(crate) fn load<'p>(&self, _protects: &'p impl Protects) -> (Shared<'p, T>, bool) {

@@ -428,7 +428,7 @@ impl<K: Key> Table<K> {
         let Some(bucket) = self.buckets.get(at) else {
             return Err(NoRoom);
         };
-        // Pointer before tag, each Release, pairing with the acquires in `Chain::next`: who sees
+        // Pointer before tag, each Release, pairing with the acquires in `Chain`: who sees
         // the tag sees the pointer, and who sees the pointer sees the entry.
         if let Some(place) = bucket.slots.get(slot) {
             place.store(entry.as_ptr().as_ptr(), Release);
