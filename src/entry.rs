@@ -26,16 +26,17 @@
 //! that put the value there, so that the contents of the value are visible.
 
 use core::cell::Cell;
+use core::marker::PhantomData;
 use core::ptr::{null_mut, NonNull};
 use kernel::alloc::Flags;
 use kernel::prelude::*;
-use kernel::sync::atomic::{Acquire, Atomic, Full};
+use kernel::sync::atomic::{Atomic, Full};
 use kernel::sync::rcu::Guard;
 
-use crate::hash::Key;
+use crate::hash::{Key, Seed};
 use crate::object::{Object, Vacant};
 use crate::quota::Charge;
-use crate::rcu::{Reclaimer, Shared};
+use crate::rcu::{load_acquire, Link, Reclaimer, Shared};
 use crate::value::{Policy, Word};
 
 /// What an entry's word says.
@@ -67,21 +68,17 @@ impl State {
 }
 
 /// The head of an entry; its payload is the key.
-pub struct Slot {
+pub struct Slot<M> {
     word: Atomic<*mut ()>,
-    hash: u64,
-    /// Neighbours on the list of expunged entries; for the holder of the mutex.
-    prev: Cell<*mut ()>,
-    next: Cell<*mut ()>,
+    /// What the entry remembers of the hash of its key.
+    memo: M,
 }
 
-// SAFETY: `prev` and `next` are used with the mutex of the map held, and only then.
-unsafe impl Send for Slot {}
-// SAFETY: As above.
-unsafe impl Sync for Slot {}
+/// A key, and the state of its value.
+pub type Entry<K> = Object<Slot<<K as Key>::Memo>, K>;
 
-/// A key, its hash, and the state of its value.
-pub type Entry<K> = Object<Slot, K>;
+/// The memory for an entry.
+pub(crate) type VacantEntry<'m, K> = Vacant<'m, Slot<<K as Key>::Memo>, K>;
 
 /// What became of an attempt to put a value into an entry.
 pub enum Put<V, Old> {
@@ -109,43 +106,41 @@ impl<K: Key> Entry<K> {
         key: &K::Input<'_>,
         flags: Flags,
         charge: impl FnOnce(usize) -> Result<Charge<'m>>,
-    ) -> Result<Vacant<'m, Slot, K>> {
+    ) -> Result<VacantEntry<'m, K>> {
         Vacant::new(K::tail(key), flags, charge)
     }
 
     /// Makes a live entry of allocated memory. It lives until it is retired.
     pub(crate) fn create<'p, P: Policy>(
-        vacant: Vacant<'_, Slot, K>,
+        vacant: VacantEntry<'_, K>,
         key: K::Input<'_>,
         hash: u64,
         value: P::Value<'_>,
     ) -> Shared<'p, Self> {
         let slot = Slot {
             word: Atomic::new(P::into_word(value).as_ptr()),
-            hash,
-            prev: Cell::new(null_mut()),
-            next: Cell::new(null_mut()),
+            memo: K::memo(hash),
         };
         // SAFETY: Valid until it is retired, which takes the mutex that our caller holds.
         unsafe { Shared::new(vacant.fill(slot, key).publish()) }
     }
 
-    /// The hash of the key.
+    /// The hash of the key, with the seed of its map.
     #[inline]
-    pub fn hash(&self) -> u64 {
-        self.head.hash
+    pub(crate) fn hash(this: NonNull<Self>, valid: &Self, seed: &Seed) -> u64 {
+        K::recall(valid.head.memo, Object::payload(this, valid), seed)
     }
 
     /// Whether the entry is for the key.
     #[inline]
     pub(crate) fn is(this: NonNull<Self>, valid: &Self, hash: u64, key: &K::Ref) -> bool {
-        valid.head.hash == hash && K::compare(Object::payload(this, valid), key).is_eq()
+        K::may_have(valid.head.memo, hash) && K::compare(Object::payload(this, valid), key).is_eq()
     }
 
     /// The present state. Acquire: pairs with whatever put the value there.
     #[inline]
     pub fn state(&self) -> State {
-        State::of(self.head.word.load(Acquire))
+        State::of(load_acquire(&self.head.word))
     }
 
     /// The value, if the entry is Live.
@@ -319,60 +314,63 @@ impl<K: Key> Entry<K> {
 ///
 /// A list of their own, because promotion must retire exactly these (I6). Walking the superseded
 /// table instead would later find entries that the *next* dirty has expunged, which the new read
-/// still has. Doubly linked, so that unexpunging takes an entry off in O(1).
+/// still has. An entry that is unexpunged stays on the list, to be passed over when its turn comes.
 ///
-/// All of it with the mutex held, which is also what keeps the entries on it from being freed.
-pub(crate) struct ExpungedList<K> {
-    first: Cell<*mut Entry<K>>,
+/// All of it with the mutex held, which is also what keeps the entries on it from being freed. The
+/// list goes through the links that are for retiring: what is on it is not retired.
+pub(crate) struct ExpungedList<K: Key> {
+    first: Cell<*mut Link>,
+    _entries: PhantomData<fn() -> K>,
 }
 
 // SAFETY: A list of entries, which may be used by any thread that holds the mutex.
 unsafe impl<K: Key> Send for ExpungedList<K> {}
 
 impl<K: Key> ExpungedList<K> {
+    /// The end of the list: not null, which is the link of an entry that is not on it.
+    const END: *mut Link = core::ptr::without_provenance_mut(1);
+
     pub(crate) fn new() -> Self {
         Self {
-            first: Cell::new(null_mut()),
+            first: Cell::new(Self::END),
+            _entries: PhantomData,
         }
     }
 
-    /// Adds an entry that has just become Expunged.
+    /// Whether an entry is on the list.
+    pub(crate) fn has(&self, entry: Shared<'_, Entry<K>>) -> bool {
+        // SAFETY: Who has the list holds the mutex; the entry can be reached, so it is not retired.
+        !unsafe { entry.link.get() }.is_null()
+    }
+
+    /// Adds an entry that has just become Expunged, unless it has been so before.
     pub(crate) fn push(&self, entry: Shared<'_, Entry<K>>) {
-        let first = self.first.replace(entry.as_ptr().as_ptr());
-        entry.head.prev.set(null_mut());
-        entry.head.next.set(first.cast());
-        // SAFETY: Entries on the list are valid.
-        if let Some(first) = unsafe { first.as_ref() } {
-            first.head.prev.set(entry.as_ptr().as_ptr().cast());
-        }
-    }
-
-    /// Takes an entry off the list that is on it.
-    pub(crate) fn remove(&self, entry: Shared<'_, Entry<K>>) {
-        let prev = entry.head.prev.replace(null_mut()).cast::<Entry<K>>();
-        let next = entry.head.next.replace(null_mut()).cast::<Entry<K>>();
-        // SAFETY: Entries on the list are valid.
-        unsafe {
-            match prev.as_ref() {
-                Some(prev) => prev.head.next.set(next.cast()),
-                None => self.first.set(next),
-            }
-            if let Some(next) = next.as_ref() {
-                next.head.prev.set(prev.cast());
-            }
+        if !self.has(entry) {
+            let link = entry.as_ptr().as_ptr().cast();
+            // SAFETY: As in `has`.
+            unsafe { entry.link.set(self.first.replace(link)) };
         }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.first.get().is_null()
+        self.first.get() == Self::END
     }
 
-    /// Takes the first entry off the list.
+    /// Takes an Expunged entry off the list.
     pub(crate) fn pop<'l>(&'l self) -> Option<Shared<'l, Entry<K>>> {
-        let first = NonNull::new(self.first.get())?;
-        // SAFETY: Entries on the list are valid, and are retired with the mutex held only.
-        let first = unsafe { Shared::new(first) };
-        self.remove(first);
-        Some(first)
+        while !self.is_empty() {
+            let first = NonNull::new(self.first.get())?.cast();
+            // SAFETY: Entries on the list are valid, and are retired with the mutex held only.
+            let first: Shared<'l, Entry<K>> = unsafe { Shared::new(first) };
+            // SAFETY: As in `has`.
+            unsafe {
+                self.first.set(first.link.get());
+                first.link.set(null_mut());
+            }
+            if first.state() == State::Expunged {
+                return Some(first);
+            }
+        }
+        None
     }
 }

@@ -13,9 +13,13 @@ use kernel::bindings;
 use crate::object::{Bytes, Fixed, Stored};
 
 /// The secret of one map.
+#[derive(Clone)]
 pub struct Seed([u64; 2]);
 
 impl Seed {
+    /// No secret, for whoever gets one later.
+    pub(crate) const NONE: Self = Seed([0; 2]);
+
     /// Draws a new seed from the kernel's random number generator. Any context.
     pub fn random() -> Self {
         let mut seed = Seed([0; 2]);
@@ -116,14 +120,29 @@ pub trait Key: Stored {
     /// The borrowed form of a key that is about to be stored.
     fn query<'a>(input: &'a Self::Input<'_>) -> &'a Self::Ref;
 
+    /// What an entry remembers of the hash of its key: nothing, if that is quicker found again than
+    /// read from memory.
+    type Memo: Copy + Send + Sync;
+
     /// Hashes a key. Must not sleep.
     fn hash(key: &Self::Ref, seed: &Seed) -> u64;
+
+    /// What to remember of a hash.
+    fn memo(hash: u64) -> Self::Memo;
+
+    /// The hash of a key, of which an entry has remembered `memo`. Must not sleep.
+    fn recall(memo: Self::Memo, key: &Self::Ref, seed: &Seed) -> u64;
+
+    /// Whether a key may have that hash.
+    fn may_have(memo: Self::Memo, hash: u64) -> bool;
 
     /// Compares two keys. Must not sleep.
     fn compare(a: &Self::Ref, b: &Self::Ref) -> core::cmp::Ordering;
 }
 
 impl<T: Hash + Ord + Send + Sync + 'static> Key for Fixed<T> {
+    type Memo = ();
+
     fn query<'a>(input: &'a T) -> &'a T {
         input
     }
@@ -134,12 +153,27 @@ impl<T: Hash + Ord + Send + Sync + 'static> Key for Fixed<T> {
     }
 
     #[inline]
+    fn memo(_: u64) {}
+
+    #[inline]
+    fn recall(_: (), key: &T, seed: &Seed) -> u64 {
+        seed.fold(key)
+    }
+
+    #[inline]
+    fn may_have(_: (), _: u64) -> bool {
+        true
+    }
+
+    #[inline]
     fn compare(a: &T, b: &T) -> core::cmp::Ordering {
         a.cmp(b)
     }
 }
 
 impl Key for Bytes {
+    type Memo = u64;
+
     fn query<'a>(input: &'a &[u8]) -> &'a [u8] {
         input
     }
@@ -147,6 +181,21 @@ impl Key for Bytes {
     #[inline]
     fn hash(key: &[u8], seed: &Seed) -> u64 {
         seed.sip(key)
+    }
+
+    #[inline]
+    fn memo(hash: u64) -> u64 {
+        hash
+    }
+
+    #[inline]
+    fn recall(memo: u64, _: &[u8], _: &Seed) -> u64 {
+        memo
+    }
+
+    #[inline]
+    fn may_have(memo: u64, hash: u64) -> bool {
+        memo == hash
     }
 
     #[inline]

@@ -106,8 +106,11 @@ impl<K: Key, P: Policy> Map<K, P> {
         let locked = self.lock();
         let amended = locked.amended();
         let mut walk = |place, table: Shared<'_, Table<K>>| {
-            for home in 0..table.homes() {
-                for entry in table.entries_of(home, &locked) {
+            let mut next = Some(0);
+            while let Some(hash) = next {
+                let leaf = table.leaf(hash, &locked);
+                next = leaf.end();
+                for entry in leaf.entries() {
                     let _value = rcu::read_lock();
                     let state = match entry.state() {
                         State::Live(_) => EntryState::Live,
@@ -127,7 +130,7 @@ impl<K: Key, P: Policy> Map<K, P> {
         Dirty {
             amended,
             misses: if amended { dirty.misses() } else { 0 },
-            count: if amended { dirty.count() } else { 0 },
+            count: if amended { dirty.used() } else { 0 },
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::object::{Stored, Vacant};
 use crate::quota::{edquot, Charge};
 use crate::rcu::{Kind, Retired, Shared};
 use crate::roots::Orphans;
-use crate::table::{Era, Table, TableBox};
+use crate::table::{free_node, free_segment, Table, TableBox};
 use crate::value::{Counted, Policy};
 
 impl<K: Key, P: Policy> Map<K, P> {
@@ -38,27 +38,14 @@ impl<K: Key, P: Policy> Map<K, P> {
         dirty.used() > dirty.era().live() || locked.has_expunged()
     }
 
-    /// An empty table with an era of its own.
-    pub(crate) fn empty_table<'m>(
-        max: usize,
-        flags: Flags,
-        charge: impl FnOnce(usize) -> Result<Charge<'m>>,
-    ) -> Result<TableBox<'m, K>> {
-        // The few bytes of the era are not charged.
-        let era = KBox::new(Era::new(max), flags)?;
-        let mut table = Table::allocate(0, NonNull::dangling(), flags, charge)?;
-        table.begin_era(era);
-        Ok(table)
-    }
-
-    /// The same, charged to this map, for Clear. Does not wait for memory to come back.
+    /// An empty table with an era of its own, for Clear. Does not wait for memory to come back.
     pub(crate) fn new_empty(&self, flags: Flags) -> Option<NonNull<Table<K>>> {
         let charge = |bytes| self.reclaimer.ledger.charge(bytes).ok_or(edquot());
-        let table = Self::empty_table(self.options.limits.entries, flags, charge);
+        let table = TableBox::empty(self.options.limits.entries, &self.seed, flags, charge);
         table.ok().map(TableBox::publish)
     }
 
-    /// Frees a table and its era.
+    /// Frees a table, all its parts and its era, but no entries.
     ///
     /// # Safety
     ///
@@ -66,23 +53,24 @@ impl<K: Key, P: Policy> Map<K, P> {
     pub(crate) unsafe fn free_with_era(&self, table: NonNull<Table<K>>) {
         // SAFETY: By the contract of the function; eras come from a `KBox`.
         unsafe {
+            let mut table = table;
             let era = table.as_ref().era_ptr();
+            let bytes = table.as_mut().free_parts();
+            self.reclaimer.ledger.uncharge(bytes);
             self.free_table(table);
             drop(KBox::from_raw(era.as_ptr()));
         }
     }
 
-    /// Frees a table, but not its era.
+    /// Frees the head of a table.
     ///
     /// # Safety
     ///
     /// The caller owns the table.
     unsafe fn free_table(&self, table: NonNull<Table<K>>) {
         // SAFETY: By the contract of the function; tables come from a `KBox`.
-        let table = unsafe { KBox::from_raw(table.as_ptr()) };
-        let bytes = table.bytes();
-        drop(table);
-        self.reclaimer.ledger.uncharge(bytes);
+        drop(unsafe { KBox::from_raw(table.as_ptr()) });
+        self.reclaimer.ledger.uncharge(Table::<K>::BYTES);
     }
 
     /// Gives back the map's reference to an entry.
@@ -107,8 +95,11 @@ impl<K: Key, P: Policy> Map<K, P> {
     unsafe fn put_entries(&self, table: NonNull<Table<K>>) {
         // SAFETY: By the contract of the function.
         let table = unsafe { Shared::new(table) };
-        for home in 0..table.homes() {
-            for entry in table.entries_of(home, &Orphans) {
+        let mut next = Some(0);
+        while let Some(hash) = next {
+            let leaf = table.leaf(hash, &Orphans);
+            next = leaf.end();
+            for entry in leaf.entries() {
                 // SAFETY: By the contract of the function; an entry is in a table once.
                 unsafe { self.put_entry(entry.as_ptr()) };
             }
@@ -135,6 +126,10 @@ impl<K: Key, P: Policy> Map<K, P> {
                     bytes
                 }
             }
+            // SAFETY: By the contract of the function.
+            Kind::Node => map.uncharged(unsafe { free_node(retired.object()) }),
+            // SAFETY: By the contract of the function.
+            Kind::Segment => map.uncharged(unsafe { free_segment::<K>(retired.object()) }),
             // SAFETY: By the contract of the function; only counted values are retired as such.
             Kind::Value => unsafe { P::put_retired(retired.object(), &map.reclaimer) },
             Kind::Table => {
@@ -143,10 +138,8 @@ impl<K: Key, P: Policy> Map<K, P> {
                 match unsafe { table.as_ref() }.owned() {
                     None => {
                         // SAFETY: As above.
-                        let bytes = unsafe { table.as_ref() }.bytes();
-                        // SAFETY: As above.
                         unsafe { map.free_table(table) };
-                        bytes
+                        Table::<K>::BYTES
                     }
                     Some(bytes) => {
                         // SAFETY: As above; Clear made the table the owner of its entries.
@@ -159,27 +152,21 @@ impl<K: Key, P: Policy> Map<K, P> {
         }
     }
 
-    /// Sees to it that there is a reserve for the next Clear: makes it of a table that Clear has put
-    /// aside, and whose entries have been freed, or of new memory. Frees what is not needed.
+    fn uncharged(&self, bytes: usize) -> usize {
+        self.reclaimer.ledger.uncharge(bytes);
+        bytes
+    }
+
+    /// Makes a table that Clear has put aside, and whose entries have been freed, the reserve for the
+    /// next one, if there is none.
     fn recycle(&self, mut table: NonNull<Table<K>>) {
         // SAFETY: The table is ours, no reader is left.
-        unsafe { table.as_mut().reset() };
-        // A small one will do if there is memory for it; this one can be large.
-        let mut spare = table;
-        if self.lock().lacks_spare() {
-            if let Some(small) = self.new_empty(GFP_KERNEL | __GFP_NOWARN) {
-                spare = small;
-            }
-        }
-        let rest = self.lock().put_spare(spare);
-        // SAFETY: As above; what did not become the spare is ours.
-        unsafe {
-            if spare != table {
-                self.free_with_era(table);
-            }
-            if let Some(rest) = rest {
-                self.free_with_era(rest);
-            }
+        let bytes = unsafe { table.as_mut().reset() };
+        self.reclaimer.ledger.uncharge(bytes);
+        let rest = self.lock().put_spare(table);
+        if let Some(rest) = rest {
+            // SAFETY: It did not become the spare, so it is ours.
+            unsafe { self.free_with_era(rest) };
         }
     }
 

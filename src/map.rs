@@ -38,8 +38,8 @@ use crate::hash::{Key, Seed};
 use crate::object::{Fixed, Stored};
 use crate::quota::{edquot, Ledger, Limits};
 use crate::rcu::{Owner, Reclaimer, Shared};
-use crate::roots::{Found, Guarded, Locked, NeedsTable, Roots};
-use crate::table::Table;
+use crate::roots::{Found, Guarded, Locked, Roots};
+use crate::table::{Supply, Table, TableBox};
 use crate::value::{Counted, Policy, Prepared, Seen, ValueRef};
 use crate::worker::{Tasks, Worker};
 
@@ -149,13 +149,14 @@ impl<K: Key, P: Policy> Map<K, P> {
             let ledger = Ledger::new(options.limits.bytes);
             let max = options.limits.entries;
             let charge = |bytes| ledger.charge(bytes).ok_or(edquot());
-            let first = Self::empty_table(max, flags, charge)?;
-            let spare = Self::empty_table(max, flags, charge)?;
+            let seed = Seed::random();
+            let first = TableBox::empty(max, &seed, flags, charge)?;
+            let spare = TableBox::empty(max, &seed, flags, charge)?;
             let (roots, guarded) = (Roots::new(first), Guarded::new(spare));
             Ok(try_pin_init!(&this in Self {
                 roots,
                 mu <- new_mutex!(guarded, "syncmap"),
-                seed: Seed::random(),
+                seed,
                 options,
                 policy,
                 // SAFETY: The map stops the worker before it ends.
@@ -312,7 +313,7 @@ impl<K: Key, P: Policy> Map<K, P> {
             Ok(vacant) => vacant,
             Err(error) => return Err(StoreError { error, key, value }),
         };
-        let mut spare = None;
+        let mut supply = Supply::new();
         loop {
             let locked = self.lock();
             let amended = locked.amended();
@@ -348,7 +349,7 @@ impl<K: Key, P: Policy> Map<K, P> {
             if !accept(None) {
                 return Ok(Put::Refused(value));
             }
-            let refusal = if dirty.is_crowded(hash, self.options.limits.chain) {
+            let refusal = if dirty.is_crowded(hash, self.options.limits.chain, &locked) {
                 Some(E2BIG)
             } else if !dirty.era().admit() {
                 Some(edquot())
@@ -358,26 +359,20 @@ impl<K: Key, P: Policy> Map<K, P> {
             if let Some(error) = refusal {
                 return Err(StoreError { error, key, value });
             }
-            let more = match locked.dirty_with_room(hash, &mut spare) {
-                Ok(_) => {
-                    // Nothing fails from here on.
-                    match expunged {
-                        Some(entry) => {
-                            locked.relink(entry);
-                            entry.unexpunge_locked::<P>(value);
-                        }
-                        None => locked.link_new(Entry::create::<P>(vacant, key, hash, value)),
+            let Err(needs) = locked.make_room(hash, &mut supply) else {
+                // Nothing fails from here on.
+                match expunged {
+                    Some(entry) => {
+                        locked.link(entry);
+                        entry.unexpunge_locked::<P>(value);
                     }
-                    return Ok(Put::Done(None));
+                    None => locked.link(Entry::create::<P>(vacant, key, hash, value)),
                 }
-                Err(NeedsTable { entries }) => {
-                    dirty.era().leave();
-                    let era = dirty.era_ptr();
-                    drop(locked);
-                    Table::allocate(entries, era, flags, charge).map(|table| spare = Some(table))
-                }
+                return Ok(Put::Done(None));
             };
-            if let Err(error) = more {
+            dirty.era().leave();
+            drop(locked);
+            if let Err(error) = supply.provide(&needs, flags, charge) {
                 return Err(StoreError { error, key, value });
             }
         }

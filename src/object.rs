@@ -102,7 +102,7 @@ unsafe impl Stored for Bytes {
 #[repr(C)]
 pub struct Object<X, S> {
     // First: retired objects are found by the address of their link.
-    link: Link,
+    pub(crate) link: Link,
     refs: Refcount,
     len: u32,
     pub(crate) head: X,

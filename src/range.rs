@@ -88,40 +88,55 @@ impl<K: Key> Place<'_, K> {
         }
     }
 
-    fn is_before(self, entry: Shared<'_, Entry<K>>) -> bool {
+    fn is_before(self, entry: Hashed<'_, K>) -> bool {
         match self {
-            Place::Before(hash) => entry.hash() >= hash,
-            Place::At(hash, key) => match entry.hash().cmp(&hash) {
+            Place::Before(hash) => entry.hash >= hash,
+            Place::At(hash, key) => match entry.hash.cmp(&hash) {
                 Ordering::Less => false,
                 Ordering::Greater => true,
-                Ordering::Equal => K::compare(key_of(entry), key).is_gt(),
+                Ordering::Equal => K::compare(entry.key(), key).is_gt(),
             },
         }
     }
 }
 
-fn key_of<'p, K: Key>(entry: Shared<'p, Entry<K>>) -> &'p K::Ref {
-    Object::payload(entry.as_ptr(), entry.get())
+/// An entry, and the hash of its key.
+struct Hashed<'p, K: Key> {
+    hash: u64,
+    entry: Shared<'p, Entry<K>>,
 }
 
-fn order<K: Key>(a: Shared<'_, Entry<K>>, b: Shared<'_, Entry<K>>) -> Ordering {
-    a.hash()
-        .cmp(&b.hash())
-        .then_with(|| K::compare(key_of(a), key_of(b)))
+impl<K: Key> Clone for Hashed<'_, K> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K: Key> Copy for Hashed<'_, K> {}
+
+impl<'p, K: Key> Hashed<'p, K> {
+    fn key(self) -> &'p K::Ref {
+        Object::payload(self.entry.as_ptr(), self.entry.get())
+    }
+
+    fn is_less(self, other: Hashed<'_, K>) -> bool {
+        let order = self.hash.cmp(&other.hash);
+        order.then_with(|| K::compare(self.key(), other.key())).is_lt()
+    }
 }
 
 /// The first entries, in order, of those that were offered.
 struct Selection<'g, K: Key> {
-    entries: [Option<Shared<'g, Entry<K>>>; BATCH],
+    entries: [Option<Hashed<'g, K>>; BATCH],
     len: usize,
 }
 
 impl<'g, K: Key> Selection<'g, K> {
-    fn offer(&mut self, entry: Shared<'g, Entry<K>>) {
+    fn offer(&mut self, entry: Hashed<'g, K>) {
         let at = self.entries[..self.len]
             .iter()
             .flatten()
-            .take_while(|e| order(**e, entry).is_lt())
+            .take_while(|e| e.is_less(entry))
             .count();
         if at == BATCH {
             return;
@@ -218,29 +233,38 @@ impl<K: Key, S: Stored> Map<K, Counted<S>> {
             entries: [None; BATCH],
             len: 0,
         };
-        let first = table.home_of(place.hash());
-        let end = table.homes().min(first + SECTION);
-        let mut home = first;
-        while home < end && !selection.is_full() {
-            for entry in table.entries_of(home, &guard) {
-                let live = entry.get().load::<Counted<S>>(&guard).is_some();
-                if live && place.is_before(entry) {
-                    selection.offer(entry);
+        let mut next = Some(place.hash());
+        for _ in 0..SECTION {
+            let Some(hash) = next.filter(|_| !selection.is_full()) else {
+                break;
+            };
+            let leaf = table.leaf(hash, &guard);
+            let (entries, end) = leaf.home(hash);
+            for entry in entries {
+                let hashed = Hashed {
+                    hash: table.hash_of(entry),
+                    entry,
+                };
+                // The home of others may be another one.
+                let here = hashed.hash >= hash && end.is_none_or(|end| hashed.hash < end);
+                let live = || entry.get().load::<Counted<S>>(&guard).is_some();
+                if here && place.is_before(hashed) && live() {
+                    selection.offer(hashed);
                 }
             }
-            home += 1;
+            next = end;
         }
         let mut batch = Batch {
             pairs: [const { None }; BATCH],
-            // A full selection may have left some of the last bucket's entries out: the walk goes
-            // on behind its last pair, not behind the bucket.
-            last: home == table.homes() && !selection.is_full(),
+            // A full selection may have left some of the last home's entries out: the walk goes on
+            // behind its last pair, not behind the home.
+            last: next.is_none() && !selection.is_full(),
         };
         if selection.len == 0 && !batch.last {
-            return (batch, Some(table.first_hash(home)));
+            return (batch, next);
         }
         let found = selection.entries.iter().flatten();
-        for (pair, entry) in batch.pairs.iter_mut().zip(found) {
+        for (pair, Hashed { entry, .. }) in batch.pairs.iter_mut().zip(found) {
             // The key may have been deleted meanwhile.
             let Some(seen) = entry.get().load::<Counted<S>>(&guard) else {
                 continue;

@@ -20,7 +20,7 @@ use core::marker::PhantomData;
 use core::ptr::{null_mut, NonNull};
 use kernel::alloc::Flags;
 use kernel::prelude::*;
-use kernel::sync::atomic::{Acquire, Atomic, Full, Relaxed};
+use kernel::sync::atomic::{Acquire, Atomic, AtomicType, Full, Relaxed};
 use kernel::sync::rcu::Guard;
 use kernel::task::Task;
 use kernel::types::Opaque;
@@ -45,6 +45,24 @@ pub unsafe trait Protects {}
 // that this guard is evidence of (I5).
 unsafe impl Protects for Guard {}
 
+/// A load with acquire ordering.
+///
+/// `Atomic::load(Acquire)` is the same, but from Rust, in kernels that gcc has built, an out-of-line
+/// call; here it would be one for every step of every lookup. On x86, `smp_load_acquire()` is a plain
+/// load that the compiler must not move things across, and so is this.
+#[inline(always)]
+pub(crate) fn load_acquire<T: AtomicType>(from: &Atomic<T>) -> T {
+    #[cfg(target_arch = "x86_64")]
+    {
+        // SAFETY: Valid, aligned, and changed by atomic operations only; volatile, as READ_ONCE().
+        let value = unsafe { from.as_ptr().cast_const().read_volatile() };
+        core::sync::atomic::compiler_fence(core::sync::atomic::Ordering::Acquire);
+        value
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    from.load(Acquire)
+}
+
 /// A pointer that readers follow without a lock, and a flag that changes together with it.
 ///
 /// # Invariants
@@ -68,7 +86,7 @@ impl<T> Published<T> {
     /// what it points to, and everything that was published before it.
     #[inline]
     pub(crate) fn load<'p>(&self, _protects: &'p impl Protects) -> (Shared<'p, T>, bool) {
-        let word = self.0.load(Acquire);
+        let word = load_acquire(&self.0);
         let ptr = word.map_addr(|a| a & !Self::FLAG);
         // SAFETY: By the type invariant `ptr` was valid when it was loaded, and by I5 and I11 it
         // remains so while `_protects` exists. It is not null: maps store both their pointers
@@ -107,6 +125,26 @@ impl Link {
     pub(crate) fn new() -> Self {
         Self(UnsafeCell::new(null_mut()))
     }
+
+    /// What the link holds, while its object is not retired.
+    ///
+    /// # Safety
+    ///
+    /// The caller holds the mutex of the object's map, and the object is not retired.
+    pub(crate) unsafe fn get(&self) -> *mut Link {
+        // SAFETY: By the contract of the function, nobody else touches the link.
+        unsafe { *self.0.get() }
+    }
+
+    /// Uses the link, while its object is not retired.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Link::get`].
+    pub(crate) unsafe fn set(&self, link: *mut Link) {
+        // SAFETY: As in `get`.
+        unsafe { *self.0.get() = link };
+    }
 }
 
 /// What a retired object is; kept in the low bits of pointers to it.
@@ -116,8 +154,12 @@ pub(crate) enum Kind {
     Entry = 0,
     /// A value that was displaced from its entry.
     Value = 1,
-    /// A table.
+    /// The head of a table.
     Table = 2,
+    /// A node of a table's directory.
+    Node = 3,
+    /// A segment of a table.
+    Segment = 4,
 }
 
 /// The right to free an object once its grace period is over.
@@ -129,7 +171,7 @@ pub(crate) enum Kind {
 pub(crate) struct Retired(NonNull<Link>);
 
 impl Retired {
-    const MASK: usize = 3;
+    const MASK: usize = 7;
 
     /// # Safety
     ///
@@ -143,13 +185,15 @@ impl Retired {
         match self.0.addr().get() & Self::MASK {
             0 => Kind::Entry,
             1 => Kind::Value,
-            _ => Kind::Table,
+            2 => Kind::Table,
+            3 => Kind::Node,
+            _ => Kind::Segment,
         }
     }
 
     fn link(&self) -> NonNull<Link> {
         let link = self.0.as_ptr().map_addr(|a| a & !Self::MASK);
-        // SAFETY: Objects do not lie in the first four bytes of the address space.
+        // SAFETY: Objects do not lie in the first eight bytes of the address space.
         unsafe { NonNull::new_unchecked(link) }
     }
 
@@ -165,6 +209,9 @@ pub(crate) struct Chain {
     last: *mut Link,
     bytes: usize,
 }
+
+// SAFETY: A list of objects that the list has the right to free, which any thread may do.
+unsafe impl Send for Chain {}
 
 impl Chain {
     /// Bytes of the objects on the list.
@@ -190,6 +237,20 @@ impl Chain {
         }
         self.first = retired.0.as_ptr();
         self.bytes += bytes;
+    }
+
+    /// Adds all objects of another list, in O(1).
+    pub(crate) fn append(&mut self, other: Chain) {
+        if other.first.is_null() {
+            return;
+        }
+        // SAFETY: By the invariant of `Retired` the links of both lists are ours.
+        unsafe { *(*other.last).0.get() = self.first };
+        if self.first.is_null() {
+            self.last = other.last;
+        }
+        self.first = other.first;
+        self.bytes += other.bytes;
     }
 }
 

@@ -42,14 +42,14 @@ use crate::entry::{Entry, ExpungedList};
 use crate::hash::Key;
 use crate::helpers::cond_resched;
 use crate::rcu::{self, Kind, Protects, Published, Reclaimer, Retired, Shared};
-use crate::table::{Table, TableBox};
+use crate::table::{Editor, Needs, Supply, Table, TableBox};
 
 /// R and D.
 ///
 /// # Invariants
 ///
 /// Both point to tables of the same era; D to R's table, unless amended.
-pub(crate) struct Roots<K> {
+pub(crate) struct Roots<K: Key> {
     read: Published<Table<K>>,
     dirty: Published<Table<K>>,
 }
@@ -86,13 +86,15 @@ impl<K: Key> Roots<K> {
 pub(crate) struct Guarded<K: Key> {
     /// The entries that read has and dirty lacks.
     expunged: ExpungedList<K>,
+    /// The parts that read has and dirty has replaced.
+    superseded: Cell<rcu::Chain>,
     /// An empty table and its era, for a Clear that finds no memory.
     spare: Cell<Option<Spare<K>>>,
     pub(crate) counters: Counters,
 }
 
 /// An empty table that nobody can see, and a new era that it owns.
-struct Spare<K>(NonNull<Table<K>>);
+struct Spare<K: Key>(NonNull<Table<K>>);
 
 // SAFETY: Owns a table.
 unsafe impl<K: Key> Send for Spare<K> {}
@@ -116,6 +118,7 @@ impl<K: Key> Guarded<K> {
     pub(crate) fn new(spare: TableBox<'_, K>) -> Self {
         Self {
             expunged: ExpungedList::new(),
+            superseded: Cell::new(rcu::Chain::new()),
             spare: Cell::new(Some(Spare(spare.publish()))),
             counters: Counters::default(),
         }
@@ -147,6 +150,12 @@ impl RetireLater<'_> {
         self.chain.set(chain);
     }
 
+    fn append(&self, other: rcu::Chain) {
+        let mut chain = self.chain.replace(rcu::Chain::new());
+        chain.append(other);
+        self.chain.set(chain);
+    }
+
     /// Bytes that are retired, or are about to be.
     fn bytes(&self) -> usize {
         let chain = self.chain.replace(rcu::Chain::new());
@@ -167,9 +176,40 @@ impl Drop for RetireLater<'_> {
 // at a time, and reach the reclaimer when it is dropped.
 unsafe impl<K: Key> Protects for Locked<'_, K> {}
 
-/// There is no room in dirty: the caller allocates a table for so many entries, and comes again.
-pub(crate) struct NeedsTable {
-    pub(crate) entries: usize,
+impl<K: Key> Editor<K> for Locked<'_, K> {
+    fn is_alone(&self) -> bool {
+        !self.amended()
+    }
+
+    /// The seed's `tryExpungeLocked`: Deleted entries become Expunged, and are not in dirty any more.
+    ///
+    /// I1: Expunged first, and then not in dirty, before the copy can be seen.
+    fn keep(&self, entry: Shared<'_, Entry<K>>) -> bool {
+        // Without a look at the entry, if nothing is deleted. The live key that the caller is about
+        // to add is counted already, but not in its slot yet.
+        let dirty = self.dirty();
+        let deleted = dirty.used() + 1 > dirty.era().live();
+        if self.is_alone() || !deleted || !entry.try_expunge_locked() {
+            return true;
+        }
+        count(&self.counters().expunged, 1);
+        if self.guarded.expunged.has(entry) || self.read().locate(entry, self).is_some() {
+            self.guarded.expunged.push(entry);
+        } else {
+            self.retire_entry(entry);
+        }
+        false
+    }
+
+    fn replaced(&self, part: Retired, bytes: usize, shared: bool) {
+        if shared {
+            let mut superseded = self.guarded.superseded.replace(rcu::Chain::new());
+            superseded.push(part, bytes);
+            self.guarded.superseded.set(superseded);
+        } else {
+            self.retired.push(part, bytes);
+        }
+    }
 }
 
 impl<'m, K: Key> Locked<'m, K> {
@@ -220,94 +260,55 @@ impl<'m, K: Key> Locked<'m, K> {
         self.retired.push(retired, entry.bytes());
     }
 
-    /// Replaces D by a larger copy, while amended.
+    /// The seed's `dirtyLocked`: makes a dirty table and sets `amended`.
     ///
-    /// A reader that still has the old D finds everything that was live when it loaded D (I2): the
-    /// copy refers to the same entries (I3, I10).
-    fn grow_dirty(&self, table: TableBox<'m, K>) {
-        let old = self.dirty();
-        table.carry_on(&old);
-        // SAFETY: Serialised by the mutex; the table is retired after it has been replaced.
-        unsafe { self.roots.dirty.store(table.publish(), false) };
-        self.retire_table(old, old.bytes());
-    }
-
-    /// The seed's `dirtyLocked`: makes a dirty table of the entries of read that are not deleted,
-    /// which become Expunged, and sets `amended`.
+    /// Dirty shares all its parts with read until they are changed. Of each that is, dirty gets a copy
+    /// without the entries that are deleted by then, which become Expunged (see [`Editor::keep`]).
     ///
     /// D is published before R says that it is to be looked at, so that no reader finds `amended`
     /// and a D without it (I2).
     fn start_dirty(&self, table: TableBox<'m, K>) {
         let read = self.read();
-        for home in 0..table.homes() {
-            for entry in table.entries_of(home, self) {
-                // I1: Expunged first, and then not in dirty, before dirty can be seen.
-                if entry.try_expunge_locked() {
-                    table.unlink(entry);
-                    self.guarded.expunged.push(entry);
-                    count(&self.counters().expunged, 1);
-                }
-            }
-            cond_resched();
-        }
-        table.add_count(table.used() as isize);
+        let dirty = table.succeed(&read);
         // SAFETY: Serialised by the mutex; R's table is not replaced, D's is R's.
         unsafe {
-            self.roots.dirty.store(table.publish(), false);
+            self.roots.dirty.store(dirty, false);
             self.roots.read.store(read.as_ptr(), true);
         }
     }
 
-    /// Dirty, with room for an entry of this hash: made, or made larger, of `spare` if need be.
+    /// Sees to it that there is a dirty, and room in it for an entry of this hash.
     ///
-    /// If `spare` will not do, nothing has changed, and the caller is told what to allocate. Only
-    /// the copy can fail, and it fills a table that nobody can see.
-    pub(crate) fn dirty_with_room(
+    /// If `supply` does not have what that takes, nothing has changed but the shape of a table, and
+    /// the caller is told what to allocate.
+    pub(crate) fn make_room(
         &self,
         hash: u64,
-        spare: &mut Option<TableBox<'m, K>>,
-    ) -> core::result::Result<Shared<'_, Table<K>>, NeedsTable> {
-        let old = self.dirty();
-        let amended = self.amended();
-        if amended && old.has_room(hash) {
-            return Ok(old);
+        supply: &mut Supply<'m, K>,
+    ) -> core::result::Result<(), Needs> {
+        loop {
+            let dirty = self.dirty();
+            if let Some(change) = dirty.next_change(hash, self) {
+                if !supply.covers(change.needs()) {
+                    return Err(*change.needs());
+                }
+                dirty.make(change, hash, supply, self);
+            } else if self.amended() {
+                return Ok(());
+            } else {
+                let needs = dirty.needs_of_dirty(hash, self);
+                if !supply.covers(&needs) {
+                    return Err(needs);
+                }
+                self.start_dirty(supply.take_table());
+            }
         }
-        let entries = if amended {
-            old.capacity_to_grow()
-        } else {
-            old.used() + 1
-        };
-        let Some(table) = spare.take() else {
-            return Err(NeedsTable { entries });
-        };
-        if table.copy_from(&old, self).is_err() || !table.has_room(hash) {
-            return Err(NeedsTable {
-                entries: table.capacity_to_grow().max(old.used() + 1),
-            });
-        }
-        // The table was allocated without the mutex: a Clear may have come in between.
-        let mut table = table;
-        table.set_era(old.era_ptr());
-        if amended {
-            self.grow_dirty(table);
-        } else {
-            self.start_dirty(table);
-        }
-        Ok(self.dirty())
     }
 
-    /// Puts an Expunged entry of read back into dirty, which has room for it; the caller makes it
-    /// Live next. I1: this way round, for the same reason as in `start_dirty`.
-    pub(crate) fn relink(&self, entry: Shared<'_, Entry<K>>) {
-        self.guarded.expunged.remove(entry);
-        self.link_new(entry);
-    }
-
-    /// Links an entry in dirty, which has room for it.
-    pub(crate) fn link_new(&self, entry: Shared<'_, Entry<K>>) {
-        let linked = self.dirty().insert(entry);
-        debug_assert!(linked.is_ok());
-        self.dirty().add_count(1);
+    /// Links an entry in dirty, which has room for it: a new one, or one that is Expunged and that the
+    /// caller makes Live next. I1: in this order, for the same reason as in [`Editor::keep`].
+    pub(crate) fn link(&self, entry: Shared<'_, Entry<K>>) {
+        self.dirty().insert(entry, self);
     }
 
     /// Unlinks an Expunged entry that is in dirty, and in read as well perhaps, and retires it: for
@@ -316,11 +317,21 @@ impl<'m, K: Key> Locked<'m, K> {
     /// By address, and from both tables in any case: whether memory is safe must not depend on how
     /// keys compare. In read, slots are only ever emptied.
     pub(crate) fn unlink(&self, entry: Shared<'_, Entry<K>>) {
-        if self.dirty().unlink(entry) {
-            self.dirty().add_count(-1);
-            if self.amended() {
-                self.read().unlink(entry);
-            }
+        let (read, dirty) = (self.read(), self.dirty());
+        // Before the slot is emptied, which may be one and the same.
+        let in_read = match self.amended() {
+            true => read.locate(entry, self),
+            false => None,
+        };
+        let Some(spot) = dirty.locate(entry, self) else {
+            return;
+        };
+        dirty.unlink(spot);
+        if let Some(spot) = in_read {
+            read.unlink(spot);
+        }
+        // An entry that was Expunged before is still on the list, which retires it then.
+        if !self.guarded.expunged.has(entry) {
             self.retire_entry(entry);
         }
     }
@@ -331,16 +342,19 @@ impl<'m, K: Key> Locked<'m, K> {
         let Some(entry) = self.guarded.expunged.pop() else {
             return false;
         };
-        self.read().unlink(entry);
+        let read = self.read();
+        if let Some(spot) = read.locate(entry, self) {
+            read.unlink(spot);
+        }
         self.retire_entry(entry);
         true
     }
 
     /// Dirty becomes read: one store. May sleep, if only to let others run.
     ///
-    /// The superseded table and the entries that only it had (I1) cannot be reached any more. These
-    /// are exactly the entries on the list: an unexpunged one has been taken off, and entries that
-    /// the *next* dirty will expunge are not on it yet (I6).
+    /// The superseded parts and the entries that only they had (I1) cannot be reached any more. These
+    /// are exactly the entries on the list that are still Expunged: entries that the *next* dirty will
+    /// expunge are not on it yet (I6).
     pub(crate) fn promote(&self) {
         let (read, amended) = self.roots.read(self);
         if !amended {
@@ -351,7 +365,14 @@ impl<'m, K: Key> Locked<'m, K> {
         count(&self.counters().misses, dirty.misses());
         // SAFETY: Serialised by the mutex; `dirty` is D, and remains it.
         unsafe { self.roots.read.store(dirty.as_ptr(), false) };
-        self.retire_table(read, read.bytes());
+        self.retire_read(read);
+    }
+
+    /// Retires a table that was read, the parts and the entries that only it has.
+    fn retire_read(&self, read: Shared<'_, Table<K>>) {
+        self.retire_table(read, Table::<K>::BYTES);
+        let superseded = self.guarded.superseded.replace(rcu::Chain::new());
+        self.retired.append(superseded);
         self.retire_expunged();
     }
 
@@ -368,24 +389,21 @@ impl<'m, K: Key> Locked<'m, K> {
         !self.guarded.expunged.is_empty()
     }
 
-    /// Replaces read and dirty by a smaller copy, while not amended; the table comes back if it is
-    /// too small.
+    /// Merges the segment of a hash with its neighbour, if both are nearly empty; whether that was
+    /// done. Only while not amended.
     ///
-    /// Either order of the stores will do: both tables have every entry.
-    pub(crate) fn shrink(&self, table: TableBox<'m, K>) {
-        let old = self.dirty();
-        if self.amended() || table.copy_from(&old, self).is_err() {
-            return;
+    /// `Err` if `supply` does not have what it takes.
+    pub(crate) fn merge(
+        &self,
+        hash: u64,
+        supply: &mut Supply<'m, K>,
+    ) -> core::result::Result<bool, Needs> {
+        let table = self.dirty();
+        match table.needs_of_merge(hash, self) {
+            None => Ok(false),
+            Some(needs) if !supply.covers(&needs) => Err(needs),
+            Some(_) => Ok(table.merge(hash, supply, self)),
         }
-        let mut table = table;
-        table.set_era(old.era_ptr());
-        let table = table.publish();
-        // SAFETY: Serialised by the mutex; the table is retired after it has been replaced.
-        unsafe {
-            self.roots.dirty.store(table, false);
-            self.roots.read.store(table, false);
-        }
-        self.retire_table(old, old.bytes());
     }
 
     /// Whether Clear has nothing to do.
@@ -397,14 +415,6 @@ impl<'m, K: Key> Locked<'m, K> {
     /// Takes the spare empty table.
     pub(crate) fn take_spare(&self) -> Option<NonNull<Table<K>>> {
         self.guarded.spare.take().map(|s| s.0)
-    }
-
-    /// Whether there is no spare.
-    pub(crate) fn lacks_spare(&self) -> bool {
-        let spare = self.guarded.spare.take();
-        let lacks = spare.is_none();
-        self.guarded.spare.set(spare);
-        lacks
     }
 
     /// Makes an empty table the spare, or returns it if there is one already.
@@ -439,13 +449,10 @@ impl<'m, K: Key> Locked<'m, K> {
             self.roots.dirty.store(empty, false);
         }
         if amended {
-            self.retire_table(read, read.bytes());
+            self.retire_read(read);
         }
-        self.retire_expunged();
         // All that is charged now is retired, but for what was so before, and what is new.
-        // SAFETY: `empty` is valid while it is R.
-        let new = unsafe { empty.as_ref() }.bytes();
-        let before = self.retired.bytes() + new;
+        let before = self.retired.bytes() + Table::<K>::EMPTY_BYTES;
         let owned = self.retired.reclaimer.ledger.bytes().saturating_sub(before);
         dirty.own(owned);
         self.retire_table(dirty, owned.max(1));
@@ -453,7 +460,7 @@ impl<'m, K: Key> Locked<'m, K> {
 }
 
 /// An entry found by a lookup, and where.
-pub(crate) enum Found<'g, K> {
+pub(crate) enum Found<'g, K: Key> {
     /// In this read table.
     Read(Shared<'g, Entry<K>>, Shared<'g, Table<K>>),
     /// Only in this dirty table; the lookup has missed read.

@@ -5,20 +5,21 @@
 use kernel::prelude::*;
 use kernel::sync::rcu;
 
-use crate::entry::State;
+use crate::entry::{Entry, State};
 use crate::hash::Key;
 use crate::helpers::cond_resched;
 use crate::map::Map;
 use crate::quota::edquot;
+use crate::rcu::Shared;
 use crate::roots::count;
-use crate::table::Table;
+use crate::table::Supply;
 use crate::value::Policy;
 
-/// Home buckets that are swept in one go, with the mutex held.
-const BATCH: usize = 64;
+/// Segments, or entries of read, that are swept in one go, with the mutex held.
+const BATCH: usize = 8;
 
-/// Home buckets that are looked at in one read-side section.
-const SECTION: usize = 256;
+/// Segments that are looked at in one read-side section.
+const SECTION: usize = 32;
 
 impl<K: Key, P: Policy> Map<K, P> {
     /// A promotion that a lookup could not do itself; for the worker.
@@ -66,7 +67,7 @@ impl<K: Key, P: Policy> Map<K, P> {
     fn sweep_expunged(&self) {
         loop {
             let locked = self.lock();
-            let mut left = BATCH;
+            let mut left = 8 * BATCH;
             while left > 0 && locked.sweep_expunged() {
                 left -= 1;
             }
@@ -76,31 +77,36 @@ impl<K: Key, P: Policy> Map<K, P> {
         }
     }
 
-    /// Sweeps a batch of buckets from the one of `hash`; returns the hash to go on with.
+    /// Sweeps a batch of segments from the one of `hash`; returns the hash to go on with.
     ///
-    /// Looks before it takes the mutex, so that writers do not queue for buckets in which there is
+    /// Looks before it takes the mutex, so that writers do not queue for segments in which there is
     /// nothing to sweep.
     fn sweep_from(&self, hash: u64) -> Option<u64> {
+        let mut next = Some(hash);
         let hash = {
             let guard = rcu::read_lock();
             let table = self.roots.dirty(&guard);
-            let first = table.home_of(hash);
-            let end = table.homes().min(first + SECTION);
-            let dead = (first..end).find(|home| {
-                let mut entries = table.entries_of(*home, &guard);
-                entries.any(|e| !matches!(e.state(), State::Live(_)))
-            });
-            match dead {
-                Some(home) => table.first_hash(home),
-                None => return (end < table.homes()).then(|| table.first_hash(end)),
-            }
+            (0..SECTION).find_map(|_| {
+                let hash = next?;
+                let leaf = table.leaf(hash, &guard);
+                next = leaf.end();
+                let live = |e: Shared<'_, Entry<K>>| matches!(e.state(), State::Live(_));
+                (!leaf.entries().all(live)).then_some(hash)
+            })
+        };
+        let Some(hash) = hash else {
+            return next;
         };
         let locked = self.lock();
         let dirty = locked.dirty();
-        let first = dirty.home_of(hash);
-        let end = dirty.homes().min(first + BATCH);
-        for home in first..end {
-            for entry in dirty.entries_of(home, &locked) {
+        let mut next = Some(hash);
+        for _ in 0..BATCH {
+            let Some(hash) = next else {
+                break;
+            };
+            let leaf = dirty.leaf(hash, &locked);
+            next = leaf.end();
+            for entry in leaf.entries() {
                 // Not Live: I1 says that what is in dirty is not Expunged, so it was Deleted.
                 if entry.try_expunge_locked() {
                     count(&locked.counters().expunged, 1);
@@ -108,30 +114,40 @@ impl<K: Key, P: Policy> Map<K, P> {
                 }
             }
         }
-        (end < dirty.homes()).then(|| dirty.first_hash(end))
+        next
     }
 
-    /// Replaces a table that is mostly empty.
+    /// Merges segments, if the table has many that are nearly empty.
+    ///
+    /// In the order of hashes, so that two that have been merged are at once tried with their
+    /// neighbour in turn. Takes the mutex for each merger anew; gives up if there is no memory.
     fn shrink(&self) {
-        let (used, era) = {
-            let locked = self.lock();
-            let table = locked.dirty();
-            if !table.is_sparse() {
-                return;
-            }
-            (table.used(), table.era_ptr())
-        };
-        let charge = |bytes| self.reclaimer.ledger.charge(bytes).ok_or(edquot());
-        // Room for a few that come in meanwhile; if more do, the table is not sparse any more.
-        let Ok(table) = Table::allocate(used + used / 4, era, GFP_KERNEL | __GFP_NOWARN, charge)
-        else {
+        if !self.lock().dirty().is_sparse() {
             return;
-        };
-        let locked = self.lock();
-        if locked.dirty().is_sparse() {
-            // There is one table to replace then, not two.
+        }
+        let charge = |bytes| self.reclaimer.ledger.charge(bytes).ok_or(edquot());
+        let mut supply = Supply::new();
+        let mut next = Some(0);
+        while let Some(hash) = next {
+            let locked = self.lock();
+            // There is one table to change then, not two.
             locked.promote();
-            locked.shrink(table);
+            let needs = match locked.merge(hash, &mut supply) {
+                Ok(true) => None,
+                Ok(false) => {
+                    next = locked.dirty().leaf(hash, &locked).end();
+                    None
+                }
+                Err(needs) => Some(needs),
+            };
+            drop(locked);
+            if let Some(needs) = needs {
+                let flags = GFP_KERNEL | __GFP_NOWARN;
+                if supply.provide(&needs, flags, charge).is_err() {
+                    return;
+                }
+            }
+            cond_resched();
         }
     }
 }

@@ -1,0 +1,449 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! How a table changes its shape: what makes room for a new entry, and what gives room back.
+//!
+//! One change at a time, each as large as a segment or two and the nodes that lead to them, and each
+//! complete in itself: at every instant, every slot of the directory leads to a segment that has all
+//! the entries for it. New keys come in only between changes.
+
+use kernel::sync::atomic::Release;
+
+use super::directory::{NodePtr, Path, Word, BITS_MAX, DEPTH_MAX};
+use super::segment::{self, Segment, FULL};
+use super::supply::{Needs, Supply};
+use super::Table;
+use crate::entry::{Entry, State};
+use crate::hash::Key;
+use crate::rcu::{Protects, Retired, Shared};
+
+/// Entries that two segments may have together to be merged: less than makes one full, or the next
+/// new key would split it again.
+const MERGE: usize = FULL * 7 / 8;
+
+/// Further bits in which hashes must agree to be taken for equal, and bits by which a chain is set
+/// apart from others at most. That good hashes do so, and fill a segment, does not happen.
+const AGREE: u32 = 8;
+
+/// What is to be done before another entry has a place.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// The segment is shared with read: replace it by a copy.
+    Copy,
+    /// The segment is full, but of deleted keys: replace it by one without them.
+    Rebuild,
+    /// The segment is full: replace it by two.
+    Split,
+    /// The segment is full of hashes that no split would separate: put another in front of it.
+    Chain,
+    /// The hash is another one than those of a chain: give it a segment of its own, next to it.
+    Part,
+}
+
+/// A change of a table.
+pub(crate) struct Change<K: Key> {
+    kind: Kind,
+    path: Path<K>,
+    needs: Needs,
+}
+
+impl<K: Key> Change<K> {
+    /// What must have been allocated for it.
+    pub(crate) fn needs(&self) -> &Needs {
+        &self.needs
+    }
+}
+
+/// Who changes a table: the holder of the mutex.
+pub(crate) trait Editor<K: Key>: Protects {
+    /// Whether all of the table is its own, and nothing shared with another one.
+    fn is_alone(&self) -> bool;
+
+    /// Whether an entry goes into the copy of its segment. If not, it is not in the table any more.
+    fn keep(&self, entry: Shared<'_, Entry<K>>) -> bool;
+
+    /// A part of the table has been replaced: if `shared`, another table still has it.
+    fn replaced(&self, part: Retired, bytes: usize, shared: bool);
+}
+
+impl<K: Key> Table<K> {
+    fn is_private(&self, generation: u64, editor: &impl Editor<K>) -> bool {
+        editor.is_alone() || generation == self.generation
+    }
+
+    /// What is to be done next before an entry of this hash can be inserted; nothing, if there is
+    /// room for it.
+    pub(crate) fn next_change(&self, hash: u64, editor: &impl Editor<K>) -> Option<Change<K>> {
+        let mut path = self.path(hash, editor);
+        let segment = path.segment(editor);
+        let private = self.is_private(segment.generation, editor);
+        if private && !segment.is_full() && !segment.is_chain() {
+            return None;
+        }
+        path.measure();
+        let kind = if segment.is_chain() && self.is_apart(&path, hash, editor) {
+            Kind::Part
+        } else if !segment.is_full() {
+            if private {
+                return None;
+            }
+            Kind::Copy
+        } else if segment.is_chain() {
+            Kind::Chain
+        } else {
+            self.relief(&path, hash, editor)
+        };
+        Some(self.change(kind, path, editor))
+    }
+
+    /// What relieves a full segment.
+    fn relief(&self, path: &Path<K>, hash: u64, editor: &impl Editor<K>) -> Kind {
+        let (mut kept, mut differ) = (0, 0);
+        for entry in path.segment(editor).entries() {
+            if editor.is_alone() || entry.state() != State::Deleted {
+                kept += 1;
+                differ |= self.hash_of(entry) ^ hash;
+            }
+        }
+        if kept < FULL * 3 / 4 {
+            Kind::Rebuild
+        } else if (differ << path.depth).leading_zeros() >= AGREE || path.depth >= DEPTH_MAX {
+            Kind::Chain
+        } else {
+            Kind::Split
+        }
+    }
+
+    /// Whether a hash differs from all those of a chain, soon enough, and before they differ from
+    /// each other.
+    fn is_apart(&self, path: &Path<K>, hash: u64, editor: &impl Editor<K>) -> bool {
+        let mut entries = path.segment(editor).entries();
+        let Some(first) = entries.next().map(|e| self.hash_of(e)) else {
+            return false;
+        };
+        let apart = (first ^ hash).leading_zeros();
+        if apart >= (path.depth + AGREE).min(DEPTH_MAX) {
+            return false;
+        }
+        entries.all(|e| (self.hash_of(e) ^ first).leading_zeros() > apart)
+    }
+
+    /// What copying the segment of a hash will need in a new dirty, in which all is shared.
+    pub(crate) fn needs_of_dirty(&self, hash: u64, editor: &impl Editor<K>) -> Needs {
+        let mut path = self.path(hash, editor);
+        path.measure();
+        Needs {
+            table: true,
+            segments: 1,
+            nodes: path.nodes(false, |_| false),
+        }
+    }
+
+    fn change(&self, kind: Kind, path: Path<K>, editor: &impl Editor<K>) -> Change<K> {
+        let splits = matches!(kind, Kind::Split | Kind::Part);
+        let needs = Needs {
+            table: false,
+            segments: 1 + usize::from(kind == Kind::Split),
+            nodes: path.nodes(splits, |generation| self.is_private(generation, editor)),
+        };
+        Change { kind, path, needs }
+    }
+
+    /// Makes a change, for which `supply` has what it needs, and since which was found nothing else
+    /// has been changed.
+    pub(crate) fn make(
+        &self,
+        change: Change<K>,
+        hash: u64,
+        supply: &mut Supply<'_, K>,
+        editor: &impl Editor<K>,
+    ) {
+        let Change { kind, path, .. } = change;
+        let old = path.segment(editor);
+        let (shift, depth) = (path.shift, path.depth);
+        let mut fresh = supply.take_segment(self.generation);
+        let mut dropped = 0;
+        let mut keep = |entry: Shared<'_, Entry<K>>| {
+            let keeps = editor.keep(entry);
+            dropped += usize::from(!keeps);
+            keeps
+        };
+        let edit = match kind {
+            Kind::Copy => {
+                fresh.copy(old, keep);
+                Edit::One(Word::segment(fresh.publish(), shift))
+            }
+            Kind::Rebuild => {
+                for entry in old.entries().filter(|e| keep(*e)) {
+                    fresh.insert(entry, self.hash_of(entry), depth);
+                }
+                Edit::One(Word::segment(fresh.publish(), depth))
+            }
+            Kind::Split => {
+                let right = supply.take_segment(self.generation);
+                for entry in old.entries().filter(|e| keep(*e)) {
+                    let hash = self.hash_of(entry);
+                    let half = match is_right(hash, depth) {
+                        false => &fresh,
+                        true => &right,
+                    };
+                    half.insert(entry, hash, depth + 1);
+                }
+                self.add_segments(1);
+                let half = |half: segment::SegmentBox<'_, K>| {
+                    Word::segment(half.publish(), depth + 1)
+                };
+                Edit::Two(half(fresh), half(right))
+            }
+            Kind::Chain => {
+                fresh.chain(path.segment);
+                self.add_segments(1);
+                Edit::One(Word::segment(fresh.publish(), shift))
+            }
+            Kind::Part => {
+                self.add_segments(1);
+                let fresh = Word::segment(fresh.publish(), depth + 1);
+                let first = old.entries().next();
+                match first.is_some_and(|e| is_right(self.hash_of(e), depth)) {
+                    false => Edit::Two(path.word(), fresh),
+                    true => Edit::Two(fresh, path.word()),
+                }
+            }
+        };
+        self.apply(&path, edit, supply, editor);
+        self.add_used(-(dropped as isize));
+        if !matches!(kind, Kind::Chain | Kind::Part) {
+            self.replaced_segment(path.segment, editor);
+        }
+        debug_assert!(self.path(hash, editor).depth >= depth);
+    }
+
+    fn replaced_segment(&self, segment: core::ptr::NonNull<Segment<K>>, editor: &impl Editor<K>) {
+        // SAFETY: The caller has just replaced it, so the only pointers left to it are those of the
+        // table that this one shares it with, if any; that is what `shared` says.
+        unsafe {
+            let shared = !self.is_private(segment.as_ref().generation, editor);
+            editor.replaced(segment::retired(segment), Segment::<K>::BYTES, shared);
+        }
+    }
+
+    fn replaced_node(&self, node: NodePtr<K>, editor: &impl Editor<K>) {
+        let shared = !self.is_private(node.generation(), editor);
+        // SAFETY: As in `replaced_segment`.
+        unsafe { editor.replaced(node.retired(), node.bytes(), shared) };
+    }
+
+    /// Puts what an edit says into the slots of a path's segment, by replacing the nodes that are
+    /// shared with another table, or are too small.
+    fn apply(
+        &self,
+        path: &Path<K>,
+        edit: Edit<K>,
+        supply: &mut Supply<'_, K>,
+        editor: &impl Editor<K>,
+    ) {
+        let Some(last) = path.last() else {
+            let word = match edit {
+                Edit::One(word) => word,
+                Edit::Two(left, right) => {
+                    let node = supply.take_node(1);
+                    let halves = |i| if i == 0 { left } else { right };
+                    Word::node(node.publish(self.generation, halves))
+                }
+            };
+            return self.root.store(word.into_raw(), Release);
+        };
+        let (node, first, count) = (last.node, path.first, path.count);
+        let edit = match edit {
+            Edit::Two(left, right) if count == 1 => {
+                let bits = node.bits();
+                if bits < BITS_MAX {
+                    let wider = supply.take_node(bits + 1).publish(self.generation, |i| {
+                        match (i / 2 == first, i % 2) {
+                            (true, 0) => left,
+                            (true, _) => right,
+                            // SAFETY: The node is valid, and has half as many slots.
+                            _ => unsafe { node.word(i / 2) },
+                        }
+                    });
+                    self.refer(path, path.len() - 1, Word::node(wider), supply, editor);
+                    return self.replaced_node(node, editor);
+                }
+                let halves = |i| if i == 0 { left } else { right };
+                let child = supply.take_node(1).publish(self.generation, halves);
+                Edit::One(Word::node(child))
+            }
+            edit => edit,
+        };
+        let word = |i: usize| match edit {
+            Edit::Two(_, right) if i >= first + count / 2 => right,
+            Edit::One(word) | Edit::Two(word, _) => word,
+        };
+        self.put(path, path.len() - 1, first..first + count, word, supply, editor);
+    }
+
+    /// Puts words into some slots of a path's node, in place or in a copy.
+    fn put(
+        &self,
+        path: &Path<K>,
+        level: usize,
+        slots: core::ops::Range<usize>,
+        word: impl Fn(usize) -> Word<K>,
+        supply: &mut Supply<'_, K>,
+        editor: &impl Editor<K>,
+    ) {
+        let Some(step) = path.step(level) else {
+            return;
+        };
+        let node = step.node;
+        if self.is_private(node.generation(), editor) {
+            for i in slots {
+                // SAFETY: The node is valid, and the slots those of a path.
+                // Release: pairs with the acquires of `Word::find` and `Path`.
+                unsafe { node.slot(i) }.store(word(i).into_raw(), Release);
+            }
+            return;
+        }
+        let copy = supply.take_node(node.bits());
+        let copy = copy.publish(self.generation, |i| match slots.contains(&i) {
+            true => word(i),
+            // SAFETY: The node is valid, and has as many slots.
+            false => unsafe { node.word(i) },
+        });
+        self.refer(path, level, Word::node(copy), supply, editor);
+        self.replaced_node(node, editor);
+    }
+
+    /// Makes a word take the place of a path's node, in the root or in the node above.
+    fn refer(
+        &self,
+        path: &Path<K>,
+        level: usize,
+        word: Word<K>,
+        supply: &mut Supply<'_, K>,
+        editor: &impl Editor<K>,
+    ) {
+        match level.checked_sub(1).and_then(|above| path.step(above)) {
+            // Release: pairs with the acquire in `Table::root`.
+            None => self.root.store(word.into_raw(), Release),
+            Some(above) => {
+                let slot = above.index..above.index + 1;
+                self.put(path, level - 1, slot, |_| word, supply, editor);
+            }
+        }
+    }
+}
+
+/// What gives room back; only while the table shares nothing.
+impl<K: Key> Table<K> {
+    /// Whether it would do with half of its segments, or less.
+    pub(crate) fn is_sparse(&self) -> bool {
+        let segments = self.segments();
+        segments > 1 && self.used() < segments * FULL / 3
+    }
+
+    /// What must be allocated to merge the segment of a hash with its neighbour, or with the rest of
+    /// its chain; `None` if they have too many entries, or there are none such.
+    pub(crate) fn needs_of_merge(&self, hash: u64, editor: &impl Editor<K>) -> Option<Needs> {
+        let (path, buddy) = self.mergeable(hash, editor)?;
+        let narrower = buddy.and_then(|_| path.narrower());
+        Some(Needs {
+            segments: 1,
+            nodes: narrower.map_or(Default::default(), Path::<K>::just),
+            ..Needs::default()
+        })
+    }
+
+    /// Merges, if `supply` has what that needs; whether it has merged anything.
+    pub(crate) fn merge(
+        &self,
+        hash: u64,
+        supply: &mut Supply<'_, K>,
+        editor: &impl Editor<K>,
+    ) -> bool {
+        let covered = |needs: Needs| supply.covers(&needs);
+        if !self.needs_of_merge(hash, editor).is_some_and(covered) {
+            return false;
+        }
+        let Some((path, buddy)) = self.mergeable(hash, editor) else {
+            return false;
+        };
+        let fresh = supply.take_segment(self.generation);
+        let shift = path.depth - u32::from(buddy.is_some());
+        for path in [Some(&path), buddy.as_ref()].into_iter().flatten() {
+            for entry in path.segment(editor).entries() {
+                fresh.insert(entry, self.hash_of(entry), shift);
+            }
+        }
+        let word = Word::segment(fresh.publish(), shift);
+        match (&buddy, path.last()) {
+            (Some(buddy), Some(last)) => {
+                let first = path.first.min(buddy.first);
+                let slots = first..first + 2 * path.count;
+                match path.narrower() {
+                    None => self.put(&path, path.len() - 1, slots, |_| word, supply, editor),
+                    Some(0) => {
+                        self.refer(&path, path.len() - 1, word, supply, editor);
+                        self.replaced_node(last.node, editor);
+                    }
+                    Some(bits) => {
+                        let node = supply.take_node(bits).publish(self.generation, |i| {
+                            match slots.contains(&(2 * i)) {
+                                true => word,
+                                // SAFETY: The node is valid, and has twice as many slots.
+                                false => unsafe { last.node.word(2 * i) },
+                            }
+                        });
+                        self.refer(&path, path.len() - 1, Word::node(node), supply, editor);
+                        self.replaced_node(last.node, editor);
+                    }
+                }
+            }
+            _ => self.apply(&path, Edit::One(word), supply, editor),
+        }
+        for path in [Some(&path), buddy.as_ref()].into_iter().flatten() {
+            let mut segment = Some(path.segment);
+            while let Some(old) = segment {
+                // SAFETY: Replaced, but not retired yet, let alone freed.
+                segment = unsafe { old.as_ref() }.next().map(Shared::as_ptr);
+                self.add_segments(-1);
+                self.replaced_segment(old, editor);
+            }
+        }
+        self.add_segments(1);
+        true
+    }
+
+    /// The segment of a hash and its neighbour, if they can be merged; or a chain alone.
+    fn mergeable(&self, hash: u64, editor: &impl Editor<K>) -> Option<(Path<K>, Option<Path<K>>)> {
+        if !editor.is_alone() {
+            return None;
+        }
+        let mut path = self.path(hash, editor);
+        path.measure();
+        let segment = path.segment(editor);
+        if segment.is_chain() {
+            return (segment.entries().count() <= MERGE).then_some((path, None));
+        }
+        let buddy = self.path(path.buddy(hash)?, editor);
+        let mut buddy = buddy;
+        buddy.measure();
+        let other = buddy.segment(editor);
+        let fits = buddy.depth == path.depth
+            && !other.is_chain()
+            && segment.used() + other.used() <= MERGE;
+        fits.then_some((path, Some(buddy)))
+    }
+}
+
+/// Whether the bit of a hash behind the first `depth` is set.
+fn is_right(hash: u64, depth: u32) -> bool {
+    hash << depth >> (u64::BITS - 1) != 0
+}
+
+/// What the slots of a path's segment shall hold.
+enum Edit<K: Key> {
+    /// All of them this.
+    One(Word<K>),
+    /// The first half this, the second that.
+    Two(Word<K>, Word<K>),
+}

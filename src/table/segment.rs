@@ -1,0 +1,442 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Segments: small arrays of buckets of one cache line each, where the entries are.
+//!
+//! A bucket has seven slots, and a word of seven tags, which tell most of the slots that need not be
+//! looked at. Where an entry belongs, its *home*, is given by the hash, so that the order of homes is
+//! the order of hashes. An entry whose home is full goes to one of the buckets behind it, around the
+//! end. Every bucket that it could not have gets a mark, which stays: no removal ends a probe.
+//!
+//! A segment that is full is split by its owner, the directory; but if the hashes that fill it are as
+//! good as equal, that would not help. Then another segment is put in front of it, and the two are a
+//! *chain*, of which only the first gets new entries.
+
+use core::marker::PhantomData;
+use core::ptr::{null_mut, NonNull};
+use kernel::alloc::Flags;
+use kernel::prelude::*;
+use kernel::sync::atomic::{Atomic, Relaxed, Release};
+
+use super::tags;
+use crate::entry::Entry;
+use crate::hash::Key;
+use crate::quota::Charge;
+use crate::rcu::{load_acquire, Kind, Link, Retired, Shared};
+
+/// Entries in a bucket.
+pub(super) const SLOTS: usize = 7;
+
+/// Buckets in a segment, which together with its head are a kilobyte.
+pub(super) const BUCKETS: usize = 15;
+
+/// Entries at which a segment is full: four fifths of its slots. Beyond that, probes get long.
+pub(super) const FULL: usize = SLOTS * BUCKETS * 4 / 5;
+
+/// One cache line: tags, and pointers to entries.
+#[repr(C, align(64))]
+pub(super) struct Bucket<K: Key> {
+    tags: Atomic<u64>,
+    slots: [Atomic<*mut Entry<K>>; SLOTS],
+}
+
+/// A piece of a table: the entries of which the hashes begin with certain bits.
+#[repr(C, align(64))]
+pub struct Segment<K: Key> {
+    // First: retired segments are found by the address of their link.
+    link: Link,
+    /// The generation of the table that it was made for. In a later one it is shared with read, and
+    /// gets no new entries.
+    pub(super) generation: u64,
+    /// The rest of a chain.
+    next: Atomic<*mut Segment<K>>,
+    /// Slots in use; for the holder of the mutex.
+    used: Atomic<usize>,
+    buckets: [Bucket<K>; BUCKETS],
+}
+
+/// Where an entry is.
+pub(crate) struct Spot<'t, K: Key> {
+    segment: &'t Segment<K>,
+    bucket: usize,
+    slot: usize,
+}
+
+/// The home of a hash in a segment for hashes that agree in their first `shift` bits.
+///
+/// Monotonous: a greater hash never has a home before that of a smaller one.
+#[inline]
+pub(super) fn home(hash: u64, shift: u32) -> usize {
+    // The next 32 bits, taken as a fraction, of the number of buckets.
+    let fraction = hash.wrapping_shl(shift) >> 32;
+    (fraction.wrapping_mul(BUCKETS as u64) >> 32) as usize
+}
+
+/// The least hash with that home, in the segment of a hash; `None` behind the last home.
+pub(super) fn first_hash(home: usize, shift: u32, hash: u64) -> Option<u64> {
+    if home >= BUCKETS {
+        return None;
+    }
+    let fraction = ((home as u64) << 32).div_ceil(BUCKETS as u64);
+    let prefix = if shift == 0 {
+        0
+    } else {
+        hash >> (u64::BITS - shift) << (u64::BITS - shift)
+    };
+    Some(prefix | (fraction << 32) >> shift)
+}
+
+impl<K: Key> Segment<K> {
+    /// Bytes of a segment.
+    pub(super) const BYTES: usize = size_of::<Self>();
+
+    /// The entries whose home may be that one; if a tag is given, those that carry it, and perhaps
+    /// others.
+    #[inline]
+    pub(super) fn probe<'p>(&'p self, home: usize, tag: u64) -> Probe<'p, K> {
+        let mut probe = Probe {
+            segment: self,
+            home,
+            at: home,
+            matches: 0,
+            word: 0,
+            tag,
+        };
+        probe.enter(home);
+        probe
+    }
+
+    /// All entries, those of the whole chain.
+    pub(super) fn entries<'p>(&'p self) -> Entries<'p, K> {
+        Entries {
+            segment: Some(self),
+            at: 0,
+            slot: 0,
+        }
+    }
+
+    /// The rest of the chain.
+    pub(super) fn next<'p>(&'p self) -> Option<Shared<'p, Segment<K>>> {
+        let next = NonNull::new(load_acquire(&self.next))?;
+        // SAFETY: A segment is retired together with the last segment that leads to it, or after it.
+        Some(unsafe { Shared::new(next) })
+    }
+
+    /// The buckets in the order in which they are tried for a home, with their places.
+    fn buckets_from(&self, home: usize) -> impl Iterator<Item = (usize, &Bucket<K>)> {
+        let places = Iterator::chain(home..BUCKETS, 0..home);
+        places.filter_map(|at| Some((at, self.buckets.get(at)?)))
+    }
+
+    /// Whether this is the first of several.
+    pub(super) fn is_chain(&self) -> bool {
+        !self.next.load(Relaxed).is_null()
+    }
+
+    /// Slots in use, the rest of the chain not included.
+    pub(super) fn used(&self) -> usize {
+        self.used.load(Relaxed)
+    }
+
+    /// Whether another entry, whatever its home, is to go elsewhere.
+    pub(super) fn is_full(&self) -> bool {
+        self.used() >= FULL
+    }
+
+    /// Puts an entry in its place. The caller is the one writer, and has seen that the segment is not
+    /// full.
+    pub(super) fn insert(&self, entry: NonNull<Entry<K>>, home: usize, tag: u64) {
+        for (_, bucket) in self.buckets_from(home) {
+            let word = bucket.tags.load(Relaxed);
+            let Some(i) = tags::first_free(word) else {
+                // Release, like all stores here: whoever sees the mark looks further.
+                bucket.tags.store(word | tags::MORE, Release);
+                continue;
+            };
+            // Pointer before tag, each Release, pairing with the acquires in `Probe`: who sees the
+            // tag sees the pointer, and who sees the pointer sees the entry.
+            if let Some(slot) = bucket.slots.get(i) {
+                slot.store(entry.as_ptr(), Release);
+            }
+            bucket.tags.store(tags::set(word, i, tag), Release);
+            self.used.store(self.used() + 1, Relaxed);
+            return;
+        }
+        debug_assert!(false, "a full segment");
+    }
+
+    /// Finds the place of this very entry, here or in the rest of the chain.
+    pub(super) fn locate<'p>(
+        &'p self,
+        entry: NonNull<Entry<K>>,
+        home: usize,
+    ) -> Option<Spot<'p, K>> {
+        let mut segment = Some(self);
+        while let Some(here) = segment {
+            for (at, bucket) in here.buckets_from(home) {
+                let slot = |s: &Atomic<*mut Entry<K>>| s.load(Relaxed) == entry.as_ptr();
+                if let Some(slot) = bucket.slots.iter().position(slot) {
+                    return Some(Spot {
+                        segment: here,
+                        bucket: at,
+                        slot,
+                    });
+                }
+                if bucket.tags.load(Relaxed) & tags::MORE == 0 {
+                    break;
+                }
+            }
+            segment = here.next().map(Shared::get);
+        }
+        None
+    }
+}
+
+impl<K: Key> Spot<'_, K> {
+    /// Empties a place, if it is not empty already. The caller is the one writer.
+    pub(super) fn empty(self) {
+        let Some(bucket) = self.segment.buckets.get(self.bucket) else {
+            return;
+        };
+        let Some(slot) = bucket.slots.get(self.slot) else {
+            return;
+        };
+        if slot.load(Relaxed).is_null() {
+            return;
+        }
+        // Readers that still have the tag find null and go on.
+        slot.store(null_mut(), Release);
+        let word = tags::set(bucket.tags.load(Relaxed), self.slot, 0);
+        bucket.tags.store(word, Release);
+        let used = &self.segment.used;
+        used.store(used.load(Relaxed) - 1, Relaxed);
+    }
+}
+
+/// An iterator over the entries that a home may have.
+pub(super) struct Probe<'p, K: Key> {
+    segment: &'p Segment<K>,
+    home: usize,
+    at: usize,
+    /// Slots to look at.
+    matches: u64,
+    /// The tags of the bucket.
+    word: u64,
+    /// The tag to look for; zero for any.
+    tag: u64,
+}
+
+impl<K: Key> Probe<'_, K> {
+    #[inline]
+    fn enter(&mut self, at: usize) {
+        self.at = at;
+        // Acquire: pairs with the Release of the tag in `insert`, so that who sees the tag sees the
+        // pointer; and a slot that is seen to be in use is seen by everybody who looks for it later.
+        self.word = self
+            .segment
+            .buckets
+            .get(at)
+            .map_or(0, |bucket| load_acquire(&bucket.tags));
+        self.matches = match self.tag {
+            0 => tags::occupied(self.word),
+            tag => tags::matching(self.word, tag),
+        };
+    }
+
+    /// Goes on to the next bucket, if there may be more; whether there is one.
+    #[inline]
+    fn advance(&mut self) -> bool {
+        if self.word & (tags::MORE | tags::CHAIN) == 0 {
+            return false;
+        }
+        let mut next = self.at + 1;
+        if next == BUCKETS {
+            next = 0;
+        }
+        if self.word & tags::MORE != 0 && next != self.home {
+            self.enter(next);
+            return true;
+        }
+        if self.word & tags::CHAIN == 0 {
+            return false;
+        }
+        match self.segment.next() {
+            Some(segment) => {
+                self.segment = segment.get();
+                self.enter(self.home);
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+impl<'p, K: Key> Iterator for Probe<'p, K> {
+    type Item = Shared<'p, Entry<K>>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Shared<'p, Entry<K>>> {
+        loop {
+            while self.matches != 0 {
+                let slot = self.matches.trailing_zeros() as usize / 8;
+                self.matches &= self.matches.wrapping_sub(1);
+                let bucket = self.segment.buckets.get(self.at);
+                let Some(slot) = bucket.and_then(|bucket| bucket.slots.get(slot)) else {
+                    continue;
+                };
+                // Acquire: pairs with the Release in `insert`.
+                if let Some(entry) = NonNull::new(load_acquire(slot)) {
+                    // SAFETY: Published, hence not freed while the evidence for `'p` lasts (I5, I11).
+                    return Some(unsafe { Shared::new(entry) });
+                }
+            }
+            if !self.advance() {
+                return None;
+            }
+        }
+    }
+}
+
+/// An iterator over all entries of a segment, and of its chain.
+pub(crate) struct Entries<'p, K: Key> {
+    segment: Option<&'p Segment<K>>,
+    at: usize,
+    slot: usize,
+}
+
+impl<'p, K: Key> Iterator for Entries<'p, K> {
+    type Item = Shared<'p, Entry<K>>;
+
+    fn next(&mut self) -> Option<Shared<'p, Entry<K>>> {
+        loop {
+            let segment = self.segment?;
+            let Some(bucket) = segment.buckets.get(self.at) else {
+                self.segment = segment.next().map(Shared::get);
+                self.at = 0;
+                continue;
+            };
+            let Some(slot) = bucket.slots.get(self.slot) else {
+                self.slot = 0;
+                self.at += 1;
+                continue;
+            };
+            self.slot += 1;
+            // Acquire: pairs with the Release in `insert`.
+            if let Some(entry) = NonNull::new(load_acquire(slot)) {
+                // SAFETY: As in `Probe`.
+                return Some(unsafe { Shared::new(entry) });
+            }
+        }
+    }
+}
+
+/// A segment that nobody else can see yet, with its charge.
+pub(crate) struct SegmentBox<'m, K: Key> {
+    segment: KBox<Segment<K>>,
+    charge: Charge<'m>,
+    _entries: PhantomData<K>,
+}
+
+impl<'m, K: Key> SegmentBox<'m, K> {
+    /// Allocates an empty segment. Sleeps if `flags` allow it.
+    pub(super) fn allocate(
+        flags: Flags,
+        charge: impl FnOnce(usize) -> Result<Charge<'m>>,
+    ) -> Result<Self> {
+        const { assert!(Segment::<K>::BYTES == 1024) };
+        let charge = charge(Segment::<K>::BYTES)?;
+        let segment = KBox::<Segment<K>>::new_uninit(flags | __GFP_ZERO)?;
+        Ok(Self {
+            // SAFETY: Zeroes are an empty segment: null links, no tags, null pointers.
+            segment: unsafe { segment.assume_init() },
+            charge,
+            _entries: PhantomData,
+        })
+    }
+
+    /// Makes it a segment of that generation.
+    pub(super) fn begin(&mut self, generation: u64) {
+        self.segment.generation = generation;
+    }
+
+    /// Puts it in front of another segment, or chain.
+    pub(super) fn chain(&mut self, next: NonNull<Segment<K>>) {
+        self.segment.next = Atomic::new(next.as_ptr());
+        for bucket in self.segment.buckets.iter_mut() {
+            bucket.tags = Atomic::new(tags::CHAIN);
+        }
+    }
+
+    /// Links an entry.
+    pub(super) fn insert(&self, entry: Shared<'_, Entry<K>>, hash: u64, shift: u32) {
+        self.segment
+            .insert(entry.as_ptr(), home(hash, shift), tags::of(hash));
+    }
+
+    /// Makes it a copy of another segment, without the entries that `keep` does not want; the number
+    /// of those.
+    pub(super) fn copy(
+        &mut self,
+        from: &Segment<K>,
+        mut keep: impl FnMut(Shared<'_, Entry<K>>) -> bool,
+    ) -> usize {
+        let to = &mut *self.segment;
+        to.next = Atomic::new(from.next.load(Relaxed));
+        let (mut used, mut dropped) = (0, 0);
+        for (to, from) in to.buckets.iter_mut().zip(&from.buckets) {
+            let mut word = from.tags.load(Relaxed);
+            for (i, (to, from)) in to.slots.iter_mut().zip(&from.slots).enumerate() {
+                let Some(entry) = NonNull::new(from.load(Relaxed)) else {
+                    continue;
+                };
+                // SAFETY: In a published segment, and the caller holds the mutex.
+                if keep(unsafe { Shared::new(entry) }) {
+                    *to = Atomic::new(entry.as_ptr());
+                    used += 1;
+                } else {
+                    word = tags::set(word, i, 0);
+                    dropped += 1;
+                }
+            }
+            to.tags = Atomic::new(word);
+        }
+        to.used = Atomic::new(used);
+        dropped
+    }
+
+    /// Gives the segment and its charge to the caller.
+    pub(super) fn publish(self) -> NonNull<Segment<K>> {
+        self.charge.keep();
+        NonNull::from(KBox::leak(self.segment))
+    }
+}
+
+/// The right to free a segment after a grace period.
+///
+/// # Safety
+///
+/// No published pointer leads to the segment (I11), nor has it been retired before (I6).
+pub(super) unsafe fn retired<K: Key>(segment: NonNull<Segment<K>>) -> Retired {
+    // SAFETY: By the contract of the function; a segment begins with a link.
+    unsafe { Retired::new(Kind::Segment, segment) }
+}
+
+/// Makes a segment empty, as when it was new.
+///
+/// # Safety
+///
+/// The caller owns the segment.
+pub(super) unsafe fn reset<K: Key>(segment: NonNull<Segment<K>>) {
+    // SAFETY: By the contract of the function; zeroes are an empty segment.
+    unsafe { segment.write_bytes(0, 1) };
+}
+
+/// Frees a segment; returns its bytes.
+///
+/// # Safety
+///
+/// The caller owns the segment, which was published once.
+pub(crate) unsafe fn free<K: Key>(segment: NonNull<Segment<K>>) -> usize {
+    // SAFETY: By the contract of the function; segments come from a `KBox`.
+    drop(unsafe { KBox::from_raw(segment.as_ptr()) });
+    Segment::<K>::BYTES
+}

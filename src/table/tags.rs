@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Seven one-byte tags in a word, searched all at once, and two marks in the eighth byte.
+
+/// An entry whose home is here, or was on its way past here, is in one of the next buckets.
+pub(super) const MORE: u64 = 1 << 63;
+
+/// The segment is not the last of its chain; in all of its buckets.
+pub(super) const CHAIN: u64 = 1 << 62;
+
+/// A one in each of the bytes that are tags.
+const ONES: u64 = 0x0001_0101_0101_0101;
+const HIGHS: u64 = ONES << 7;
+
+/// The tag of a hash: never zero, which marks an empty slot. Low bits, as the top ones choose segment
+/// and bucket.
+#[inline]
+pub(super) fn of(hash: u64) -> u64 {
+    hash & 0x7f | 0x80
+}
+
+/// The slots that may hold `tag`, as set bits, eight per slot apart. Slots above a match may be
+/// reported wrongly, as the subtraction borrows from them; none is missed.
+#[inline]
+pub(super) fn matching(word: u64, tag: u64) -> u64 {
+    let x = word ^ ONES.wrapping_mul(tag);
+    x.wrapping_sub(ONES) & !x & HIGHS
+}
+
+/// The slots in use, in the same form.
+#[inline]
+pub(super) fn occupied(word: u64) -> u64 {
+    word & HIGHS
+}
+
+/// The first slot that is not in use.
+pub(super) fn first_free(word: u64) -> Option<usize> {
+    match !word & HIGHS {
+        0 => None,
+        free => Some(free.trailing_zeros() as usize / 8),
+    }
+}
+
+/// The word with another tag in a slot; zero for none.
+pub(super) fn set(word: u64, slot: usize, tag: u64) -> u64 {
+    word & !(0xff << (slot * 8)) | tag << (slot * 8)
+}
