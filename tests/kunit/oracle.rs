@@ -8,6 +8,7 @@
 //! `Swap` and `LoadAndDelete`, as in Go. At the end is what the seed does not have.
 
 use kernel::prelude::*;
+use syncmap::inspect::EntryState;
 
 use crate::program::{add_pair, Answer, Op, Step};
 
@@ -377,6 +378,32 @@ impl Map {
         };
         let live = |pair: &&(u64, Entry)| self.load_entry(pair.1).is_some();
         all.0.iter().filter(live).count()
+    }
+
+    /// Goes along with a map that has not expunged a deleted key yet, since its segment is still
+    /// shared, or that has dropped one from dirty, since its segment was full. A key that has a
+    /// value, or is not in read, is none of these.
+    pub(crate) fn adopt(&mut self, key: u64, read: Option<EntryState>, in_dirty: bool) -> Result {
+        let Some(dirty) = &mut self.dirty else {
+            return Ok(());
+        };
+        match (self.read.m.get(key), read) {
+            (Some(e), Some(EntryState::Expunged)) if self.entries[e] == P::Nil => {
+                self.entries[e] = P::Expunged;
+                dirty.delete(key);
+            }
+            (Some(e), Some(EntryState::Deleted)) if self.entries[e] == P::Expunged => {
+                self.entries[e] = P::Nil;
+                dirty.set(key, e)?;
+            }
+            (None, None) if !in_dirty => {
+                if dirty.get(key).is_some_and(|e| self.entries[e] == P::Nil) {
+                    dirty.delete(key);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
     /// Forgets entries without a value.

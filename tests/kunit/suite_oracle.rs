@@ -12,7 +12,7 @@ use syncmap::inspect::{EntryState, Where};
 use crate::keys::{Constant, Good, Number, Truncated};
 use crate::oracle::{self, P};
 use crate::program::{Answer, Op, Program, Subject};
-use crate::support::{numbers, report, Numbers, QUIET};
+use crate::support::{numbers, report, Numbers, QUIET, SEGMENT};
 
 /// Compares all that the tables hold.
 fn compare<K: Number>(map: &Numbers<K>, oracle: &oracle::Map) -> Result {
@@ -54,6 +54,23 @@ fn compare<K: Number>(map: &Numbers<K>, oracle: &oracle::Map) -> Result {
     Ok(())
 }
 
+/// Lets the oracle adopt what a map of several segments does at another time than the seed.
+fn adopt<K: Number>(map: &Numbers<K>, oracle: &mut oracle::Map, keys: u64) -> Result {
+    let mut states = KVec::from_elem((None, false), keys as usize, GFP_KERNEL)?;
+    map.inspect(|place, key, state| {
+        if let Some(at) = states.get_mut(key.number() as usize) {
+            match place {
+                Where::Read => at.0 = Some(state),
+                Where::Dirty => at.1 = true,
+            }
+        }
+    });
+    for (key, (read, in_dirty)) in (0..).zip(&states) {
+        oracle.adopt(key, *read, *in_dirty)?;
+    }
+    Ok(())
+}
+
 /// Runs a program of so many steps over so many keys.
 fn run<K: Number>(seed: u64, keys: u64, steps: u64) -> Result {
     let map = numbers::<K>(QUIET)?;
@@ -86,6 +103,9 @@ fn run<K: Number>(seed: u64, keys: u64, steps: u64) -> Result {
                     ..step
                 })?
             );
+            if keys > SEGMENT {
+                adopt(&map, &mut oracle, keys)?;
+            }
             compare(&map, &oracle)
         })();
         compared.inspect_err(|_| {
