@@ -23,8 +23,9 @@ use crate::hash::Key;
 use crate::quota::Charge;
 use crate::rcu::{load_acquire, Kind, Link, Protects, Retired};
 
-/// Bits that a node decodes at most: the pointers of the largest fill a page.
-pub(super) const BITS_MAX: u32 = 9;
+/// Bits that a node decodes at most: the pointers of the largest fill a page. The KUnit suites have
+/// small nodes, so that a few thousand keys make a deep tree.
+pub(super) const BITS_MAX: u32 = if cfg!(syncmap_small_nodes) { 2 } else { 9 };
 
 /// Bits that are decoded at most.
 pub(super) const DEPTH_MAX: u32 = 31;
