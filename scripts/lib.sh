@@ -192,6 +192,14 @@ in_root() {
 		-- "$@"
 }
 
+# online: in ONLINE, the options of in_root for a command that needs the network:
+# names and certificates are the host's.
+online() {
+	local certificates=/etc/ssl/certs/ca-certificates.crt
+	ONLINE=(--dir /run --ro-bind "$(readlink -f /etc/resolv.conf)" /etc/resolv.conf)
+	[ ! -e "$certificates" ] || ONLINE+=(--ro-bind "$certificates" "$certificates")
+}
+
 # in_bench [BWRAP OPTION...] -- COMMAND...: in_root, in the bench root instead.
 in_bench() {
 	local ROOT_KEY=$BENCH_KEY
