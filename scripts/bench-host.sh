@@ -159,6 +159,12 @@ streams() {
 	mv "$out/streams" "$out/streams-$recipe"
 }
 
+# What all this ran on and was made with; once in a run.
+environment() {
+	in_bench --setenv PATH /usr/lib/go-1.24/bin:/usr/bin \
+		-- python3 /syncmap/tests/bench/host/environment.py
+}
+
 # contend CONTENDER ROUND: the workloads that all contenders share.
 contend() {
 	local run own=''
@@ -184,8 +190,9 @@ go_own() {
 		$1 ~ /^BenchmarkMap.*\/[*]sync[.]Map(-[0-9]+)?$/ && $4 == "ns/op" {
 			split($1, name, "/")
 			sub(/^BenchmarkMap/, "", name[1])
-			threads = match(name[2], /-[0-9]+$/) ?
-				substr(name[2], RSTART + 1) : 1
+			threads = 1
+			if (match(name[2], /-[0-9]+$/))
+				threads = substr(name[2], RSTART + 1)
 			printf "{\"where\":\"host\",\"contender\":\"%s\",", contender
 			printf "\"workload\":\"go/%s\",\"size\":0,\"key\":8,", name[1]
 			printf "\"threads\":%d,\"round\":%d,", threads, round
@@ -195,8 +202,8 @@ go_own() {
 		END {
 			want = 24 * split(all, each, ",")
 			if (count == want) exit
-			printf "%s has run %d benchmarks of Go and not %d.\n",
-				contender, count, want >"/dev/stderr"
+			said = contender " has run " count + 0 " benchmarks of Go, not " want
+			print said ". Is this another Go?" >"/dev/stderr"
 			exit 1
 		}'
 }
@@ -208,6 +215,7 @@ fi
 build
 [ "$verb" = run ] || exit 0
 streams
+[ "$first" -gt 1 ] || environment
 contenders=(go-classic papaya go-hashtriemap dashmap scc loop)
 for ((round = first; round < first + rounds; round++)); do
 	# Nobody is always first.
