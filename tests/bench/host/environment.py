@@ -35,7 +35,7 @@ def main():
         "Processor": processor(),
         "Host kernel": os.uname().release,
         "Go": output("go", "version").removeprefix("go version "),
-        "Rust of the userspace maps": output("rustc", "--version"),
+        "Rust of the userspace maps": output("rustc", "--version").split(" (")[0],
     }
     print(json.dumps({"environment": environment | crates()}))
 

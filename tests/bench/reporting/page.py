@@ -2,6 +2,7 @@
 """Tables, for the terminal and for the page; every number is computed."""
 
 import json
+import textwrap
 
 from .data import FIGURES, Cell
 from .targets import GO_WORKLOADS, SIZES, all_targets, go_speeds, plural, size_name
@@ -10,21 +11,29 @@ from .targets import GO_WORKLOADS, SIZES, all_targets, go_speeds, plural, size_n
 KERNEL = ("syncmap", "syncmap-counted", "rhashtable", "xarray", "hashtable", "rbtree")
 HOST = ("go-classic", "go-hashtriemap", "papaya", "dashmap", "scc")
 SYSCALL = ("syncmap", "bpf-hash", "bpf-hash-noprealloc")
+SYSCALL_NAMES = ("syncmap", "bpf-hash", "noprealloc", "bare call")
 LOOKUPS = ("lookup-hit", "lookup-miss", "lookup-dirty")
 UPDATES = ("overwrite", "insert", "churn")
 MIXES = tuple(f"{mix}-{order}" for mix in ("read-heavy", "exchange", "rapid-grow")
               for order in ("uniform", "zipf"))
 GROWTH = ("fill-worst", "start-dirty-worst", "copy-all")
-MEMORY = ("memory", "memory-tenth", "memory-cleared")
+MEMORY = {
+    "memory": "Full: bytes per entry",
+    "memory-objects": "Full, without what the allocator keeps: bytes per entry",
+    "memory-tenth": "After deleting 90 % at random: bytes per entry left",
+    "memory-tenth-in-order": "After deleting 90 % in order: bytes per entry left",
+    "memory-cleared": "After Clear: bytes left per entry that there was",
+}
 
 HOW = """\
 All figures are of one run, in rounds: in each round every contender has its
 turn, one after the other. A figure is the median of the rounds, with the
-quartiles behind it in brackets. A ratio is taken round by round, and its median
-and quartiles are given: it is not the ratio of the medians. `ns` are nanoseconds
-of wall time for one operation of one thread, so that two threads which do not
-disturb each other have the same `ns` as one. Latencies come from runs of their
-own, since reading the clock takes time, and include one reading of it.
+quartiles behind it in brackets. A ratio is taken round by round, and its
+median and quartiles are given: it is not the ratio of the medians. `ns` are
+nanoseconds of wall time for one operation of one thread, so that two threads
+which do not disturb each other have the same `ns` as one. Latencies come from
+runs of their own, since reading the clock takes time, and include one reading
+of it.
 
 * **In the kernel** (`smp`, `up`): User Mode Linux, which runs at native speed.
   Lookups, and how they scale, are measured on a kernel with SMP. Updates are
@@ -163,9 +172,10 @@ def mixes(measured):
 
 def scaling(measured, workloads=LOOKUPS[:2]):
     """What two threads do together, as a multiple of what one does."""
+    loops = [("smp", "loop"), ("host", "loop")] if workloads == LOOKUPS[:2] else []
     for workload in workloads:
         rows = []
-        for place, contender in [*contenders("smp"), ("smp", "loop"), ("host", "loop")]:
+        for place, contender in [*contenders("smp"), *loops]:
             name = contender if contender != "loop" else f"loop ({place})"
             rows.append([name])
             for size in SIZES:
@@ -241,15 +251,12 @@ def go_workloads(measured):
                 rows[-1].append(median(measured.summary(
                     Cell("host", contender, name, 0, 8, threads), "ns")))
     yield ("Go's two maps: ns for an operation of each thread", useful(
-        ["workload", "classic", "HashTrieMap", "classic, 2", "HashTrieMap, 2"], rows))
+        ["workload", "classic", "trie", "classic, 2", "trie, 2"], rows))
 
 
 def memory(measured):
-    titles = {"memory": "Full: bytes per entry",
-              "memory-tenth": "After deleting 90 %: bytes per entry left",
-              "memory-cleared": "After Clear: bytes left per entry that there was"}
-    for workload in MEMORY:
-        for figure, title in (("bytes", titles[workload]),
+    for workload, title in MEMORY.items():
+        for figure, title in (("bytes", title),
                               ("peak", "At most, while it was filled: per entry")):
             rows = [[contender] + [median(measured.summary(
                 Cell(place, contender, workload, size), figure)) for size in SIZES]
@@ -261,12 +268,13 @@ def system_calls(measured):
     for size in measured.any("size", where="syscall"):
         rows = []
         for workload in measured.any("workload", where="syscall", size=size):
-            cells = [Cell("syscall", name, workload, size) for name in SYSCALL]
+            cells = [Cell("syscall", name, workload, size)
+                     for name in (*SYSCALL, "loop")]
             rows.append([workload] + [median(measured.summary(cell, "ns"))
                                       for cell in cells]
                         + [spread(measured.speed(cells[0], cells[1]), "x")])
         yield f"{size_name(size)} keys: ns, and syncmap against bpf-hash", useful(
-            ["workload", *SYSCALL, "speed"], rows)
+            ["workload", *SYSCALL_NAMES, "speed"], rows)
 
 
 # Title, name of the plots, tables.
@@ -315,7 +323,8 @@ def missing(measured):
 def environment(measured):
     named = dict(measured.environment)
     named["Rounds"] = measured.rounds()
-    return "\n".join(f"* {name}: {value}" for name, value in named.items())
+    return "\n".join(textwrap.fill(f"* {name}: {value}", 80, subsequent_indent="  ")
+                     for name, value in named.items())
 
 
 def terminal(measured):
@@ -330,7 +339,7 @@ def terminal(measured):
     missed = missed_table(targets)
     if missed:
         parts += ["Missed", missed, ""]
-    return "\n".join(parts + list(missing(measured)))
+    return "\n".join(parts + [textwrap.fill(each, 80) for each in missing(measured)])
 
 
 def markdown(measured, plots, notes):
@@ -341,7 +350,7 @@ def markdown(measured, plots, notes):
         "Made by `make bench`; do not edit. Remarks: `docs/benchmarks/notes.md`.", "",
         "## How it was measured", "", HOW,
         environment(measured), ""]
-    parts += [line + "\n" for line in missing(measured)]
+    parts += [textwrap.fill(each, 80) + "\n" for each in missing(measured)]
     parts += ["## Targets", "",
               "A target is reached if all of its cases are; the worst one is shown.",
               "", targets_table(targets), ""]

@@ -6,6 +6,7 @@ import matplotlib
 matplotlib.use("svg")
 
 import matplotlib.pyplot as plt  # noqa: E402
+from matplotlib.ticker import FuncFormatter, LogFormatter  # noqa: E402
 
 from .data import Cell  # noqa: E402
 from .page import HOST, KERNEL, MEMORY, MIXES, SYSCALL, UPDATES, contenders  # noqa: E402
@@ -42,6 +43,13 @@ def plain(summary, scale=1.0):
             (summary.high - summary.median) * scale)
 
 
+def logarithmic(axis):
+    """A logarithmic axis whose numbers are plain ones."""
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.12g}"))
+    axis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.5)))
+
+
 def legend_below(figure, axes):
     entries = {}
     for one in axes:
@@ -55,6 +63,7 @@ def by_size(axes, title, points):
     axes.set_title(title)
     axes.set_xscale("log", base=2)
     axes.set_xticks(SIZES, [size_name(size) for size in SIZES])
+    axes.set_xlim(min(SIZES) / 2, max(SIZES) * 2)
     axes.set_xlabel("keys in the map")
     drawn = False
     for contender in ALL:
@@ -99,7 +108,7 @@ def lookups(measured):
                              throughput(measured.summary(
                                  Cell(place_of(name, "smp"), name, workload, size, 8,
                                       threads), "ns")))
-            axes.set_yscale("log")
+            logarithmic(axes.yaxis)
         row[0].set_ylabel("million operations a second\nfor each thread")
     legend_below(figure, grid.flat)
     return figure if drawn else None
@@ -118,7 +127,6 @@ def workload_bars(measured, workloads, columns):
                  if measured.any("contender", workload=workload, size=size)}
         axes.set_title(f"{workload}, 1 thread")
         drawn |= bars(axes, list(sizes), KERNEL + HOST, speed)
-        axes.set_yscale("log")
         axes.set_ylabel("million operations a second")
         axes.set_xlabel("keys in the map")
     legend_below(figure, grid.flat)
@@ -142,7 +150,7 @@ def latency(measured):
     for axes, (where, workload) in zip(grid.flat, wanted):
         axes.set_title(f"{workload}, {size_name(SMALL)} keys, 1 thread")
         axes.set_ylabel("ns")
-        axes.set_yscale("log")
+        logarithmic(axes.yaxis)
         for place, name in contenders(where):
             cell = Cell(place, name, workload, SMALL)
             found = [(label, summary.median) for label, figure_name in figures.items()
@@ -163,7 +171,7 @@ def growth(measured):
     for axes, (workload, name) in zip(grid, wanted):
         drawn |= by_size(axes, workload, lambda contender, size: plain(
             measured.summary(Cell("up", contender, workload, size), name), 1e-3))
-        axes.set_yscale("log")
+        logarithmic(axes.yaxis)
     grid[0].set_ylabel("microseconds")
     legend_below(figure, grid)
     return figure if drawn else None
@@ -184,11 +192,12 @@ def go_own(measured):
                      if (name, threads) in speeds]
             for y, speed in found:
                 low, high = speed.median - speed.low, speed.high - speed.median
-                axes.barh(y + shift, speed.median, 0.38, xerr=[[low], [high]],
+                # To the right of 1 is faster, to the left slower.
+                axes.barh(y + shift, speed.median - 1, 0.38, 1, xerr=[[low], [high]],
                           color=COLOURS[contender], error_kw={"linewidth": 0.7},
                           label=f"than {contender}")
         axes.axvline(1, color="black", linewidth=1)
-        axes.set_xscale("log")
+        logarithmic(axes.xaxis)
         axes.set_xlabel("syncmap is so many times as fast")
     grid[0].set_yticks(range(len(names)), names)
     legend_below(figure, grid)
@@ -196,19 +205,16 @@ def go_own(measured):
 
 
 def memory(measured):
-    figure, grid = plt.subplots(len(MEMORY), 1, figsize=(8, 8))
+    figure, grid = plt.subplots(3, 1, figsize=(8, 8))
     drawn = False
-    titles = ("full: bytes per entry", "after deleting 90 %: bytes per entry left",
-              "after Clear: bytes left per entry that there was")
-    for axes, workload, title in zip(grid, MEMORY, titles):
+    for axes, workload in zip(grid, ("memory", "memory-tenth", "memory-cleared")):
         def used(size, name):
-            found = plain(measured.summary(
+            return plain(measured.summary(
                 Cell(place_of(name, "up"), name, workload, sizes[size]), "bytes"))
-            return found
 
         sizes = {size_name(size): size for size in SIZES
                  if measured.any("contender", workload=workload, size=size)}
-        axes.set_title(title)
+        axes.set_title(MEMORY[workload])
         axes.set_ylabel("bytes")
         drawn |= bars(axes, list(sizes), KERNEL + HOST, used)
     legend_below(figure, grid)

@@ -210,9 +210,11 @@ class Targets(unittest.TestCase):
 
 class Page(unittest.TestCase):
     def test_tables_are_narrow(self):
-        text = page.terminal(measured_of(good_results()))
-        for line in text.splitlines():
-            self.assertLessEqual(len(line), 80, line)
+        measured = measured_of(good_results())
+        measured.environment["Something"] = "long " * 40
+        for text in page.terminal(measured), page.markdown(measured, {}, ""):
+            for line in text.splitlines():
+                self.assertLessEqual(len(line), 80, line)
 
     def test_notes_are_verbatim(self):
         text = page.markdown(measured_of(good_results()), {}, "Some *remark*.\n")

@@ -52,8 +52,7 @@ pub fn together<T: Send>(threads: usize, work: impl Fn(usize) -> T + Sync) -> Ou
 
 /// Times each of `samples` operations by itself, the clock included.
 pub fn latencies(samples: usize, mut operation: impl FnMut(usize)) -> Histogram<u64> {
-    let mut histogram =
-        Histogram::new_with_bounds(1, LONGEST, 3).expect("the bounds are in order");
+    let mut histogram = Histogram::new_with_bounds(1, LONGEST, 3).expect("the bounds are in order");
     for i in 0..samples {
         let start = Instant::now();
         operation(i);

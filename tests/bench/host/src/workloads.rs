@@ -150,15 +150,21 @@ impl<'a, F: Family, K: Key> Bench<'a, F, K> {
         match workload {
             "lookup-hit" => self.steady(workload, threads, 1, |thread, steps| {
                 let keys = &thread.hits;
-                steps.filter(|i| map.lookup(around(keys, *i)).is_some()).count()
+                steps
+                    .filter(|i| map.lookup(around(keys, *i)).is_some())
+                    .count()
             }),
             "lookup-miss" => self.steady(workload, threads, 0, |thread, steps| {
                 let keys = &thread.misses;
-                steps.filter(|i| map.lookup(around(keys, *i)).is_some()).count()
+                steps
+                    .filter(|i| map.lookup(around(keys, *i)).is_some())
+                    .count()
             }),
             "overwrite" => self.steady(workload, threads, 1, |thread, steps| {
                 let keys = &thread.hits;
-                steps.filter(|i| map.set(*around(keys, *i), *i as u64)).count()
+                steps
+                    .filter(|i| map.set(*around(keys, *i), *i as u64))
+                    .count()
             }),
             "churn" => self.churn(threads),
             "insert" => self.insert(threads),
@@ -174,9 +180,12 @@ impl<'a, F: Family, K: Key> Bench<'a, F, K> {
         success: usize,
         steps: impl Fn(&Thread<K>, Range<usize>) -> usize + Sync,
     ) -> Result<()> {
-        self.timed(workload, threads, |thread, range| {
-            steps(&self.streams.threads[thread], range)
-        }, |sum, ops| sum == ops * success)
+        self.timed(
+            workload,
+            threads,
+            |thread, range| steps(&self.streams.threads[thread], range),
+            |sum, ops| sum == ops * success,
+        )
     }
 
     /// Throughput, then latency, of `steps`, which counts what succeeded.
