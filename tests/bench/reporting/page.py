@@ -33,7 +33,7 @@ median and quartiles are given: it is not the ratio of the medians. `ns` are
 nanoseconds of wall time for one operation of one thread, so that two threads
 which do not disturb each other have the same `ns` as one. Latencies come from
 runs of their own, since reading the clock takes time, and include one reading
-of it.
+of it. In tables, k is a thousand and M a million.
 
 * **In the kernel** (`smp`, `up`): User Mode Linux, which runs at native speed.
   Lookups, and how they scale, are measured on a kernel with SMP. Updates are
@@ -52,14 +52,18 @@ checked outside the timed part; a wrong count fails the bench.
 
 
 def number(value):
-    """Three digits that mean something, and no exponents."""
+    """Three digits that mean something; k is thousands, M millions."""
+    unit = ""
+    for bigger in ("k", "M"):
+        if abs(value) < 9995:
+            break
+        value, unit = value / 1000, bigger
     if value == 0:
         return "0"
-    if abs(value) >= 99.95:
-        return f"{value:.0f}"
-    if abs(value) >= 9.995:
-        return f"{value:.1f}"
-    return f"{value:.2f}"
+    for least, digits in ((99.95, 0), (9.995, 1)):
+        if abs(value) >= least:
+            return f"{value:.{digits}f}{unit}"
+    return f"{value:.2f}{unit}"
 
 
 def spread(summary, unit=""):
@@ -117,17 +121,18 @@ def targets_table(targets):
     return table(["target", "wanted", "worst", "verdict"], rows)
 
 
-def missed_table(targets):
-    rows = [[target.title, case.label, spread(case.value, target.unit)]
-            for target in targets for case in target.cases
-            if not target.reached_by(case)]
-    return table(["target", "where", "reached"], rows) if rows else None
+def details(targets, wanted=lambda target, case: True):
+    """A table of the cases of each target, of those that are wanted."""
+    for target in targets:
+        rows = [[case.label, spread(case.value, target.unit)]
+                for case in target.cases if wanted(target, case)]
+        if rows:
+            yield (f"{target.title}, wanted {target.wanted}",
+                   table(["where", "reached"], rows))
 
 
-def cases_table(targets):
-    rows = [[f"{target.title}: {case.label}", spread(case.value, target.unit)]
-            for target in targets for case in target.cases]
-    return table(["figure", "reached"], rows) if rows else None
+def missed(targets):
+    return list(details(targets, lambda target, case: not target.reached_by(case)))
 
 
 def by_size(measured, where, workload, threads=1, key=8):
@@ -336,9 +341,8 @@ def terminal(measured):
         for caption, body in tables:
             parts += [f"{caption}", body, ""]
     parts += ["Targets", "=======", "", targets_table(targets), ""]
-    missed = missed_table(targets)
-    if missed:
-        parts += ["Missed", missed, ""]
+    for caption, body in missed(targets):
+        parts += [f"Missed: {caption}", body, ""]
     return "\n".join(parts + [textwrap.fill(each, 80) for each in missing(measured)])
 
 
@@ -354,9 +358,10 @@ def markdown(measured, plots, notes):
     parts += ["## Targets", "",
               "A target is reached if all of its cases are; the worst one is shown.",
               "", targets_table(targets), ""]
-    missed = missed_table(targets)
-    if missed:
-        parts += ["### What was missed", "", missed, ""]
+    if missed(targets):
+        parts += ["### What was missed", ""]
+    for caption, body in missed(targets):
+        parts += [f"{caption}:", "", body, ""]
     if notes.strip():
         parts += ["## Remarks", "", notes.strip(), ""]
     for title, names, tables in sections(measured):
@@ -368,9 +373,9 @@ def markdown(measured, plots, notes):
             parts += [f"![{title}](benchmarks/{name})", ""]
         for caption, body in tables:
             parts += [f"{caption}:", "", body, ""]
-    cases = cases_table(targets)
-    if cases:
-        parts += ["## Every figure of the targets", "", cases, ""]
+    parts += ["## Every figure of the targets", ""]
+    for caption, body in details(targets):
+        parts += [f"{caption}:", "", body, ""]
     parts += ["All medians and quartiles: `docs/benchmarks/results.json`."]
     return "\n".join(parts) + "\n"
 

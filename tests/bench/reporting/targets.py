@@ -66,7 +66,7 @@ class Target:
         reached = sum(map(self.reached_by, self.cases))
         if reached == len(self.cases):
             return "pass"
-        return f"MISS ({len(self.cases) - reached} of {len(self.cases)})"
+        return f"MISS {len(self.cases) - reached} of {len(self.cases)}"
 
 
 def size_name(size):
@@ -106,7 +106,7 @@ def updates(measured):
     for contender, workload, bound in (
             ("syncmap", "overwrite", 1.0), ("syncmap-counted", "overwrite", None),
             ("syncmap", "insert", 0.8), ("syncmap", "churn", 0.8)):
-        name = workload if contender == "syncmap" else f"{workload}, counted values,"
+        name = workload if contender == "syncmap" else f"{workload}, counted,"
         target = Target(f"{name} against rhashtable", bound)
         for size in SIZES:
             target.add(size_name(size),
