@@ -21,6 +21,7 @@ Usage: scripts/bench-host.sh [OPTION...]
   --workloads W,...  lookup-hit lookup-miss overwrite insert churn memory
                      {read-heavy,exchange,rapid-grow}-{uniform,zipf},
                      and go: the benchmarks that come with Go's sync.Map
+                     (the mixes do a quarter of the operations of the others)
   --build            build what is needed, and measure nothing
   --check            look for lints and bad formatting in the contenders
 END
@@ -63,10 +64,10 @@ for mix in read-heavy exchange rapid-grow; do
 done
 if [ -n "$quick" ]; then
 	: "${sizes:=65536}" "${keys:=8}" "${workloads:=$core,memory,go}"
-	ops=200000 samples=20000 go_time=10ms
+	ops=131072 samples=20000 go_time=10ms
 else
 	: "${sizes:=1024,65536,1048576}" "${workloads:=$core$mixes,memory,go}"
-	ops=1048576 samples=100000 go_time=50ms
+	ops=524288 samples=50000 go_time=50ms
 fi
 # Without --keys, the longer ones are measured at one size only.
 long_sizes=''
@@ -92,7 +93,7 @@ build_rust() {
 	in_bench "${ONLINE[@]}" "${settings[@]}" \
 		--setenv CARGO_HOME "$inside/cargo" \
 		--setenv CARGO_TARGET_DIR "$inside/target" \
-		-- env -C /syncmap/tests/bench/host cargo "$@" --locked
+		-- env -C /syncmap/tests/bench/host cargo --locked "$@"
 }
 
 # in_go EXPERIMENT COMMAND...
