@@ -66,14 +66,20 @@ if [ -n "$quick" ]; then
 	: "${sizes:=65536}" "${keys:=8}" "${workloads:=$core,memory,go}"
 	ops=131072 samples=20000 go_time=10ms
 else
-	: "${sizes:=1024,65536,1048576}" "${workloads:=$core$mixes,memory,go}"
 	ops=524288 samples=50000 go_time=50ms
 fi
-# Without --keys, the longer ones are measured at one size only.
-long_sizes=''
-if [ -z "$keys" ]; then
-	keys=8
-	[[ ,$sizes, != *,65536,* ]] || long_sizes=65536
+# What is measured: sizes, lengths of keys, workloads.  If nothing is said, long
+# keys are measured at one size only, and a million keys without the mixes,
+# which would take most of the time.
+plan=()
+if [ -n "$sizes$keys" ]; then
+	plan+=("${sizes:=1024,65536,1048576} ${keys:-8} ${workloads:=$core$mixes,memory,go}")
+else
+	sizes=1024,65536,1048576
+	plan+=("1024,65536 8 ${workloads:-$core$mixes,memory}"
+		"1048576 8 ${workloads:-$core,memory}"
+		"65536 16,64 ${workloads:-$core}")
+	: "${workloads:=go}"
 fi
 
 make_cache
@@ -168,18 +174,18 @@ environment() {
 
 # contend CONTENDER ROUND: the workloads that all contenders share.
 contend() {
-	local run own=''
-	own=$(tr ',' '\n' <<<"$workloads" | grep -vx go | paste -sd,)
-	[ -n "$own" ] || return 0
+	local run sizes keys workloads
 	case $1 in
 	go-*) run=("$inside/$1") ;;
 	*) run=("$inside/target/release/bench-host" run --contender "$1") ;;
 	esac
 	run+=(--streams "$streams" --threads "$threads" --round "$2"
-		--ops "$ops" --samples "$samples" --workloads "$own")
-	in_bench -- "${run[@]}" --sizes "$sizes" --keys "$keys"
-	[ -z "$long_sizes" ] ||
-		in_bench -- "${run[@]}" --sizes "$long_sizes" --keys 16,64
+		--ops "$ops" --samples "$samples")
+	while read -r sizes keys workloads; do
+		workloads=$(tr ',' '\n' <<<"$workloads" | sed /^go$/d | paste -sd,)
+		[ -z "$workloads" ] || in_bench -- "${run[@]}" --sizes "$sizes" \
+			--keys "$keys" --workloads "$workloads" </dev/null || return
+	done < <(printf '%s\n' "${plan[@]}")
 }
 
 # Go's own: its figure is the time for all threads together, ours for each.
