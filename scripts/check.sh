@@ -62,6 +62,9 @@ documentation() {
 # shellcheck disable=SC2086
 scripts() { in_root -- shellcheck -x $shell; }
 
+# Judges made-up results; draws nothing, for which this root has no plotter.
+report() { in_root -- python3 tests/bench/report.py --self-test; }
+
 # Programs of userspace have neither the kernel's types nor its attributes.
 # shellcheck disable=SC2086
 c_style() {
@@ -77,6 +80,7 @@ check "rustc, warnings denied" warnings
 check "clippy" lints
 check "rustdoc of the library crate" documentation
 check "userspace programs" "$SCRIPTS/programs.sh" samples tests/kselftest
+check "the report of the bench" report
 check "shellcheck" scripts
 check "checkpatch" c_style
 

@@ -21,12 +21,10 @@ esac
 
 # apt COMMAND...: the root's own apt, with lists and settings of its own.
 apt_in_root() {
-	local ca=()
-	[ ! -e /etc/ssl/certs/ca-certificates.crt ] || ca=(--ro-bind
-		/etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt)
-	as_root || ca+=(--unshare-user --uid 0 --gid 0)
-	in_root --bind "$STAGE/apt" /var/lib/apt "${ca[@]}" \
-		--dir /run --ro-bind "$(readlink -f /etc/resolv.conf)" /etc/resolv.conf \
+	local user=()
+	as_root || user=(--unshare-user --uid 0 --gid 0)
+	online
+	in_root --bind "$STAGE/apt" /var/lib/apt "${user[@]}" "${ONLINE[@]}" \
 		--ro-bind "$STAGE/apt/sources.list" /etc/apt/sources.list \
 		--setenv APT_CONFIG /var/lib/apt/apt.conf \
 		-- env -C /cache/stage/debs "$@"

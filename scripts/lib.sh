@@ -163,6 +163,12 @@ ROOT_PACKAGES="apt gcc libc6-dev make bc bison flex libelf-dev libssl-dev
 ROOT_KEY=$(key_of 1 "$ROOT_PACKAGES")
 root_dir() { say "$CACHE/root-$ROOT_KEY"; }
 
+# Those of the bench root, which only make bench makes: what the maps of
+# userspace that syncmap is measured against are written in, and the plotter.
+BENCH_PACKAGES="apt gcc libc6-dev golang-1.24-go cargo rustc rustfmt rust-clippy
+	python3 python3-matplotlib"
+BENCH_KEY=$(key_of 1 "$BENCH_PACKAGES")
+
 # in_root [BWRAP OPTION...] -- COMMAND...: run COMMAND inside the toolchain
 # root, which is read-only there.  The source is /syncmap, the cache is /cache:
 # fixed names, so that no path of this machine gets into what is built.
@@ -184,6 +190,20 @@ in_root() {
 		--symlink usr/lib64 /lib64 --ro-bind "$SOURCE" /syncmap \
 		--bind "$CACHE" /cache --chdir /syncmap "${extra[@]}" \
 		-- "$@"
+}
+
+# online: in ONLINE, the options of in_root for a command that needs the network:
+# names and certificates are the host's.
+online() {
+	local certificates=/etc/ssl/certs/ca-certificates.crt
+	ONLINE=(--dir /run --ro-bind "$(readlink -f /etc/resolv.conf)" /etc/resolv.conf)
+	[ ! -e "$certificates" ] || ONLINE+=(--ro-bind "$certificates" "$certificates")
+}
+
+# in_bench [BWRAP OPTION...] -- COMMAND...: in_root, in the bench root instead.
+in_bench() {
+	local ROOT_KEY=$BENCH_KEY
+	in_root "$@"
 }
 
 # in_kernel DIR [BWRAP OPTION...] -- COMMAND...: in_root, with a prepared

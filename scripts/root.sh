@@ -2,10 +2,18 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Makes the toolchain root: a small Debian 13 with the compilers the Debian
-# kernels were built with.  Needs no root where user namespaces are allowed.
+# kernels were built with; with the argument "bench", the bench root, another
+# one.  Needs no root where user namespaces are allowed.
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
+
+what="toolchain root"
+if [ "${1:-}" = bench ]; then
+	what="bench root"
+	ROOT_KEY=$BENCH_KEY
+	ROOT_PACKAGES=$BENCH_PACKAGES
+fi
 
 # The mirror this machine uses for Debian itself; empty means "the default".
 debian_mirror() {
@@ -58,7 +66,7 @@ explain() {
 		tail -n 5 "$log" >&2
 	case $(cat "$log") in
 	*'No space left'*)
-		die "The disk is full; the toolchain root needs 4 GiB in $CACHE." \
+		die "The disk is full; the $what needs 4 GiB in $CACHE." \
 			"Free some space, or set SYNCMAP_CACHE to another folder." ;;
 	*NO_PUBKEY* | *'is not signed'*)
 		die "This machine does not know the signing keys of Debian 13." \
@@ -69,12 +77,12 @@ explain() {
 			"${mirror:-the default mirror}." \
 			"Check the network, or set SYNCMAP_MIRROR to another Debian mirror." ;;
 	*'Operation not permitted'* | *unshare:* | *newuidmap:*)
-		die "The toolchain root could not be made without more rights: this" \
+		die "The $what could not be made without more rights: this" \
 			"machine or container does not permit user namespaces here. Run as" \
 			"root, or allow them (and give this user ranges in /etc/subuid and" \
 			"/etc/subgid)." ;;
 	esac
-	die "mmdebstrap could not make the toolchain root; the log is" "$log"
+	die "mmdebstrap could not make the $what; the log is" "$log"
 }
 
 make_cache
@@ -88,13 +96,13 @@ if ! [ -d "$root" ]; then
 	if ! as_root; then
 		unshare --map-root-user --map-auto true 2>/dev/null ||
 			die "This user may not create user namespaces with their own user ids," \
-				"which the toolchain root needs. Run as root, or allow them:" \
+				"which the $what needs. Run as root, or allow them:" \
 				"user namespaces must be enabled (sysctl user.max_user_namespaces)" \
 				"and $(id -un) needs ranges in /etc/subuid and /etc/subgid" \
 				"(sudo usermod --add-subuids 100000-165535 \\" \
 				"   --add-subgids 100000-165535 $(id -un))."
 	fi
-	need_space 4096 "The toolchain root"
+	need_space 4096 "The $what"
 	mirror=${SYNCMAP_MIRROR:-$(debian_mirror)}
 	say "      Debian 13 from ${mirror:-the default mirror}"
 	say "      (2 GiB on disk; takes one to three minutes)"
