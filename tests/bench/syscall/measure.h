@@ -15,8 +15,7 @@ struct workload {
 
 static uint64_t batch_values[BATCH * WORDS_MAX];
 
-static int call_lookup(struct contender *me, size_t position,
-				     uint64_t *sum)
+static int call_lookup(struct contender *me, size_t position, uint64_t *sum)
 {
 	uint64_t value[WORDS_MAX] = { 0 };
 	int ret = me->lookup(me, me->shape->keys + position, value);
@@ -25,8 +24,7 @@ static int call_lookup(struct contender *me, size_t position,
 	return ret;
 }
 
-static int call_update(struct contender *me, size_t position,
-				     uint64_t *sum)
+static int call_update(struct contender *me, size_t position, uint64_t *sum)
 {
 	const uint64_t *key = me->shape->keys + position;
 	uint64_t value[WORDS_MAX];
@@ -37,7 +35,7 @@ static int call_update(struct contender *me, size_t position,
 }
 
 static int call_lookup_batch(struct contender *me,
-					   size_t position, uint64_t *sum)
+			     size_t position, uint64_t *sum)
 {
 	const uint64_t *keys = me->shape->keys + position;
 	int ret = me->lookup_batch(me, keys, batch_values);
@@ -50,7 +48,7 @@ static int call_lookup_batch(struct contender *me,
 }
 
 static int call_update_batch(struct contender *me,
-					   size_t position, uint64_t *sum)
+			     size_t position, uint64_t *sum)
 {
 	const struct shape *shape = me->shape;
 	const uint64_t *keys = shape->keys + position;
