@@ -8,8 +8,9 @@
  * from t * b.N. Keys are those integers themselves, in words of 8 bytes, and
  * their values bench_value() of one. Maps are made without a hint of their size.
  *
- * One thing is different: AdversarialDelete notes the key that Range finds, and
- * deletes it after Range, since not all contenders let a visitor do that.
+ * Two things are different. AdversarialDelete notes the key that Range finds, and
+ * deletes it after Range, since not all contenders let a visitor do that. Range
+ * and Clear, whose operations are long, are done by one thread only.
  */
 #if KEY_LEN == 8
 
@@ -48,6 +49,7 @@ static __always_inline void go_store(struct map *map, struct go_tally *tally,
 		tally->error = ret;
 }
 
+#ifndef MAP_NO_LOAD_OR_STORE
 /* Whether the key was there. */
 static __always_inline bool go_load_or_store(struct map *map,
 					     struct go_tally *tally, u64 i,
@@ -61,6 +63,7 @@ static __always_inline bool go_load_or_store(struct map *map,
 		tally->error = ret;
 	return ret == 1;
 }
+#endif /* MAP_NO_LOAD_OR_STORE */
 
 static __always_inline bool go_load_and_delete(struct map *map, u64 i)
 {
@@ -110,6 +113,7 @@ static __always_inline bool go_compare_and_delete(struct map *map, u64 i,
 	return map_compare_and_delete(map, &key, go_value(old));
 }
 
+#ifndef MAP_NO_RANGE
 /* Visitors: all keys, and the first one. */
 static bool go_visit(const struct map_key *key, void *value, void *arg)
 {
@@ -121,6 +125,7 @@ static bool go_visit_first(const struct map_key *key, void *value, void *arg)
 	*(u64 *)arg = key->word[0];
 	return false;
 }
+#endif /* MAP_NO_RANGE */
 
 /* The first of the numbers that a thread counts through. */
 static __always_inline u64 go_first(const struct bench_run *run,
@@ -161,6 +166,13 @@ static void name##_body(struct bench_run *run, unsigned int thread,	\
 	go_each(run, thread, from, count, name);			\
 }
 
+/* Without waiting until it has come to rest, as nobody looks at it any more. */
+static void go_end(struct bench_run *run)
+{
+	map_destroy(run->map);
+	run->map = NULL;
+}
+
 /* Preparations: the keys below @n are there; @prime looks each up twice. */
 static int go_prepare(struct bench_run *run, u64 n, bool prime)
 {
@@ -175,18 +187,16 @@ static int go_prepare(struct bench_run *run, u64 n, bool prime)
 		return err;
 	}
 	for (u64 i = 0; i < n && !tally.error; i++)
-		if (go_load_or_store(run->map, &tally, i, i))
-			tally.error = -EUCLEAN;
+		go_store(run->map, &tally, i, i);
 	for (u64 i = 0; prime && i < n * 2; i++)
 		found += go_load(run->map, i % n);
 	if (!tally.error && found != (prime ? n * 2 : 0))
 		tally.error = -EUCLEAN;
-	if (tally.error) {
-		destroy_map(run);
-		return tally.error;
-	}
-	map_settle(run->map);
-	return 0;
+	if (tally.error)
+		go_end(run);
+	else if (n)
+		map_settle(run->map);
+	return tally.error;
 }
 
 static int go_nothing(struct bench_run *run)
@@ -199,10 +209,12 @@ static int go_one_key(struct bench_run *run)
 	return go_prepare(run, 1, false);
 }
 
+#ifndef MAP_NO_RANGE
 static int go_1024_keys(struct bench_run *run)
 {
 	return go_prepare(run, 1024, false);
 }
+#endif /* MAP_NO_RANGE */
 
 /* Loads them twice, as Go says, to get the map into a steady state. */
 static int go_primed_1023(struct bench_run *run)
@@ -220,6 +232,7 @@ static int go_primed_128(struct bench_run *run)
 	return go_prepare(run, 128, true);
 }
 
+#ifndef MAP_NO_LOAD_OR_STORE
 /*
  * Those that add keys for as long as they run: the more, the larger the map. A
  * pass adds no more than half a million for each thread.
@@ -235,6 +248,7 @@ static int go_growing_primed_128(struct bench_run *run)
 	run->ops = min(run->ops, 1 << 20);
 	return go_primed_128(run);
 }
+#endif /* MAP_NO_LOAD_OR_STORE */
 
 /* Numbers below @n whose remainder by @size is less than @hits. */
 static u64 go_below(u64 n, u64 hits, u64 size)
@@ -279,11 +293,6 @@ static bool go_never(struct bench_run *run)
 	return go_hits_are(run, 0, 1);
 }
 
-static bool go_half(struct bench_run *run)
-{
-	return go_hits_are(run, 128, 256);
-}
-
 static bool go_1023_of_1024(struct bench_run *run)
 {
 	return go_hits_are(run, 1023, 1024);
@@ -315,6 +324,43 @@ static bool go_once(struct bench_run *run)
 	return go_all_hits(run) == 1;
 }
 
+/* So many operations of those that each look at the whole map, or free it. */
+#define GO_LONG_OPS 2000
+
+static int go_measure(struct bench_run *run, const char *name,
+		      int (*setup)(struct bench_run *run),
+		      void (*body)(struct bench_run *run, unsigned int thread,
+				   u64 from, u64 count),
+		      bool (*check)(struct bench_run *run))
+{
+	struct bench_figures figures = {
+		.ops = GO_LONG_OPS,
+		.bytes = -1,
+		.peak = -1,
+	};
+	u64 start;
+	int err;
+
+	memset(run->thread, 0, sizeof(run->thread));
+	run->ops = GO_LONG_OPS;
+	err = setup(run);
+	if (err)
+		return err;
+	start = ktime_get_ns();
+	for (u64 i = 0; i < GO_LONG_OPS; i++) {
+		body(run, 0, i, 1);
+		cond_resched();
+	}
+	figures.centi_ns = (ktime_get_ns() - start) * 100 / GO_LONG_OPS;
+	err = run->thread[0].error;
+	if (!err && !check(run))
+		err = -EUCLEAN;
+	go_end(run);
+	if (!err)
+		bench_report(run, name, &figures);
+	return err;
+}
+
 static void go_load_mostly_hits(struct map *map, struct go_tally *tally, u64 i)
 {
 	tally->hits += go_load(map, i % 1024);
@@ -322,6 +368,7 @@ static void go_load_mostly_hits(struct map *map, struct go_tally *tally, u64 i)
 
 GO_BODY(go_load_mostly_hits)
 
+#ifndef MAP_NO_LOAD_OR_STORE
 static void go_load_or_store_balanced(struct map *map, struct go_tally *tally,
 				      u64 i)
 {
@@ -335,6 +382,11 @@ static void go_load_or_store_balanced(struct map *map, struct go_tally *tally,
 }
 
 GO_BODY(go_load_or_store_balanced)
+
+static bool go_half(struct bench_run *run)
+{
+	return go_hits_are(run, 128, 256);
+}
 
 static bool go_load_or_store_balanced_check(struct bench_run *run)
 {
@@ -359,6 +411,7 @@ static void go_load_or_store_collision(struct map *map, struct go_tally *tally,
 }
 
 GO_BODY(go_load_or_store_collision)
+#endif /* MAP_NO_LOAD_OR_STORE */
 
 static void go_load_and_delete_balanced(struct map *map, struct go_tally *tally,
 					u64 i)
@@ -397,6 +450,7 @@ static void go_load_and_delete_collision(struct map *map,
 
 GO_BODY(go_load_and_delete_collision)
 
+#ifndef MAP_NO_RANGE
 static void go_range(struct map *map, struct go_tally *tally, u64 i)
 {
 	tally->hits += map_range(map, go_visit, NULL) == 1024;
@@ -404,6 +458,14 @@ static void go_range(struct map *map, struct go_tally *tally, u64 i)
 
 GO_BODY(go_range)
 
+static int go_range_measure(struct bench_run *run)
+{
+	return go_measure(run, "go/Range", go_1024_keys, go_range_body,
+			  go_always);
+}
+#endif /* MAP_NO_RANGE */
+
+#ifndef MAP_NO_LOAD_OR_STORE
 /*
  * Stores a new value whenever the map has been promoted, and otherwise looks for
  * a key that has never been there.
@@ -419,7 +481,9 @@ static void go_adversarial_alloc(struct map *map, struct go_tally *tally, u64 i)
 }
 
 GO_BODY(go_adversarial_alloc)
+#endif /* MAP_NO_LOAD_OR_STORE */
 
+#ifndef MAP_NO_RANGE
 /* Now and then deletes one key, and adds another one, in a large map. */
 static void go_adversarial_delete(struct map *map, struct go_tally *tally,
 				  u64 i)
@@ -453,6 +517,7 @@ static bool go_adversarial_delete_check(struct bench_run *run)
 	}
 	return hits <= 1024 && hits + deletes >= initial;
 }
+#endif /* MAP_NO_RANGE */
 
 static void go_delete_collision(struct map *map, struct go_tally *tally, u64 i)
 {
@@ -621,12 +686,20 @@ static void go_clear(struct map *map, struct go_tally *tally, u64 i)
 
 GO_BODY(go_clear)
 
-/* What each thread stored last, if no other one has cleared it. */
+/* What was stored last is there, and nothing else of what was stored. */
 static bool go_clear_check(struct bench_run *run)
 {
-	unsigned long left = map_range(run->map, go_visit, NULL);
+	u64 found = 0;
 
-	return left >= 1 && left <= run->threads;
+	for (u64 i = 0; i < 256; i++)
+		found += go_load(run->map, i);
+	return found == 1 && go_load(run->map, (run->ops - 1) % 256);
+}
+
+static int go_clear_measure(struct bench_run *run)
+{
+	return go_measure(run, "go/Clear", go_nothing, go_clear_body,
+			  go_clear_check);
 }
 
 /*
@@ -643,57 +716,62 @@ static bool go_clear_check(struct bench_run *run)
 
 static const struct bench_workload go_workloads[] = {
 	{ "go/LoadMostlyHits", GO_READS, go_primed_1023,
-	  go_load_mostly_hits_body, go_1023_of_1024, destroy_map },
+	  go_load_mostly_hits_body, go_1023_of_1024, go_end },
 	{ "go/LoadMostlyMisses", GO_READS, go_primed_1,
-	  go_load_mostly_hits_body, go_1_of_1024, destroy_map },
+	  go_load_mostly_hits_body, go_1_of_1024, go_end },
+#ifndef MAP_NO_LOAD_OR_STORE
 	{ "go/LoadOrStoreBalanced", GO_CHANGES, go_growing_primed_128,
 	  go_load_or_store_balanced_body, go_load_or_store_balanced_check,
-	  destroy_map },
+	  go_end },
 	{ "go/LoadOrStoreUnique", GO_CHANGES, go_growing,
-	  go_load_or_store_unique_body, go_never, destroy_map },
+	  go_load_or_store_unique_body, go_never, go_end },
 	{ "go/LoadOrStoreCollision", GO_OVERWRITES, go_one_key,
-	  go_load_or_store_collision_body, go_always, destroy_map },
+	  go_load_or_store_collision_body, go_always, go_end },
+#endif
 	{ "go/LoadAndDeleteBalanced", GO_CHANGES, go_primed_128,
 	  go_load_and_delete_balanced_body, go_load_and_delete_balanced_check,
-	  destroy_map },
+	  go_end },
 	{ "go/LoadAndDeleteUnique", GO_CHANGES, go_nothing,
-	  go_load_and_delete_unique_body, go_never, destroy_map },
+	  go_load_and_delete_unique_body, go_never, go_end },
 	{ "go/LoadAndDeleteCollision", GO_CHANGES, go_one_key,
-	  go_load_and_delete_collision_body, go_always_if_alone, destroy_map },
-	{ "go/Range", GO_READS, go_1024_keys,
-	  go_range_body, go_always, destroy_map },
+	  go_load_and_delete_collision_body, go_always_if_alone, go_end },
+#ifndef MAP_NO_RANGE
+	{ "go/Range", GO_READS, .measure = go_range_measure },
+#endif
+#ifndef MAP_NO_LOAD_OR_STORE
 	{ "go/AdversarialAlloc", GO_CHANGES, go_nothing,
-	  go_adversarial_alloc_body, go_never, destroy_map },
+	  go_adversarial_alloc_body, go_never, go_end },
+#endif
+#ifndef MAP_NO_RANGE
 	{ "go/AdversarialDelete", GO_CHANGES, go_1024_keys,
-	  go_adversarial_delete_body, go_adversarial_delete_check,
-	  destroy_map },
+	  go_adversarial_delete_body, go_adversarial_delete_check, go_end },
+#endif
 	{ "go/DeleteCollision", GO_CHANGES, go_one_key,
-	  go_delete_collision_body, go_once, destroy_map },
+	  go_delete_collision_body, go_once, go_end },
 	{ "go/SwapCollision", GO_OVERWRITES, go_one_key,
-	  go_swap_collision_body, go_always, destroy_map },
+	  go_swap_collision_body, go_always, go_end },
 	{ "go/SwapMostlyHits", GO_CHANGES, go_primed_1023,
-	  go_swap_mostly_hits_body, go_swap_mostly_hits_check, destroy_map },
+	  go_swap_mostly_hits_body, go_swap_mostly_hits_check, go_end },
 	{ "go/SwapMostlyMisses", GO_CHANGES, go_primed_1,
 	  go_swap_mostly_misses_body, go_swap_mostly_misses_check,
-	  destroy_map },
+	  go_end },
 	{ "go/CompareAndSwapCollision", GO_OVERWRITES, go_one_key,
-	  go_cas_collision_body, go_cas_collision_check, destroy_map },
+	  go_cas_collision_body, go_cas_collision_check, go_end },
 	{ "go/CompareAndSwapNoExistingKey", GO_OVERWRITES, go_nothing,
-	  go_cas_no_existing_key_body, go_never, destroy_map },
+	  go_cas_no_existing_key_body, go_never, go_end },
 	{ "go/CompareAndSwapValueNotEqual", GO_OVERWRITES, go_one_key,
-	  go_cas_value_not_equal_body, go_never, destroy_map },
+	  go_cas_value_not_equal_body, go_never, go_end },
 	{ "go/CompareAndSwapMostlyHits", GO_OVERWRITES, go_primed_1023,
-	  go_cas_mostly_hits_body, go_1023_of_1024, destroy_map },
+	  go_cas_mostly_hits_body, go_1023_of_1024, go_end },
 	{ "go/CompareAndSwapMostlyMisses", GO_OVERWRITES, go_primed_1,
-	  go_cas_mostly_misses_body, go_1_of_1024, destroy_map },
+	  go_cas_mostly_misses_body, go_1_of_1024, go_end },
 	{ "go/CompareAndDeleteCollision", GO_CHANGES, go_one_key,
-	  go_cad_collision_body, go_always_if_alone, destroy_map },
+	  go_cad_collision_body, go_always_if_alone, go_end },
 	{ "go/CompareAndDeleteMostlyHits", GO_CHANGES, go_primed_1023,
-	  go_cad_mostly_hits_body, go_1023_of_1024_if_alone, destroy_map },
+	  go_cad_mostly_hits_body, go_1023_of_1024_if_alone, go_end },
 	{ "go/CompareAndDeleteMostlyMisses", GO_CHANGES, go_primed_1,
-	  go_cad_mostly_misses_body, go_1_of_1024_if_alone, destroy_map },
-	{ "go/Clear", GO_CHANGES, go_nothing,
-	  go_clear_body, go_clear_check, destroy_map },
+	  go_cad_mostly_misses_body, go_1_of_1024_if_alone, go_end },
+	{ "go/Clear", GO_CHANGES, .measure = go_clear_measure },
 	{ }
 };
 
