@@ -173,7 +173,11 @@ static void go_end(struct bench_run *run)
 	run->map = NULL;
 }
 
-/* Preparations: the keys below @n are there; @prime looks each up twice. */
+/*
+ * Preparations: the keys below @n are there. @prime looks each up twice, which
+ * gets Go's map promoted there and then; here a worker may have been asked to,
+ * which is not waited for otherwise.
+ */
 static int go_prepare(struct bench_run *run, u64 n, bool prime)
 {
 	struct go_tally tally = { 0 };
@@ -194,6 +198,8 @@ static int go_prepare(struct bench_run *run, u64 n, bool prime)
 		tally.error = -EUCLEAN;
 	if (tally.error)
 		go_end(run);
+	else if (prime)
+		rest(run->map);
 	else if (n)
 		map_settle(run->map);
 	return tally.error;
