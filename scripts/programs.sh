@@ -17,7 +17,7 @@ for source in $(find "$@" -maxdepth 1 -name '*.c' | sort); do
 	program=$(basename "$source" .c)
 	# Up to date: newer than itself, every header, and made the same way.
 	if [ "$(cat "$out/$program.recipe" 2>/dev/null)" = "$recipe" ] &&
-		[ -z "$(find "$source" include samples tests/kselftest \
+		[ -z "$(find "$source" include samples tests \
 			\( -path "$source" -o -name '*.h' \) -newer "$out/$program")" ]; then
 		continue
 	fi
