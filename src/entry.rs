@@ -33,7 +33,7 @@ use kernel::prelude::*;
 use kernel::sync::atomic::{Atomic, Full};
 use kernel::sync::rcu::Guard;
 
-use crate::hash::{Key, Seed};
+use crate::hash::{Key, Memo};
 use crate::object::{Object, Vacant};
 use crate::quota::Charge;
 use crate::rcu::{load_acquire, Link, Reclaimer, Shared};
@@ -70,7 +70,7 @@ impl State {
 /// The head of an entry; its payload is the key.
 pub struct Slot<M> {
     word: Atomic<*mut ()>,
-    /// What the entry remembers of the hash of its key.
+    /// The hash of the key, or where it is.
     memo: M,
 }
 
@@ -114,27 +114,32 @@ impl<K: Key> Entry<K> {
     pub(crate) fn create<'p, P: Policy>(
         vacant: VacantEntry<'_, K>,
         key: K::Input<'_>,
-        hash: u64,
+        hash: u32,
         value: P::Value<'_>,
     ) -> Shared<'p, Self> {
+        let mut spare = 0;
         let slot = Slot {
             word: Atomic::new(P::into_word(value).as_ptr()),
-            memo: K::memo(hash),
+            memo: K::Memo::keep(hash, &mut spare),
         };
+        let mut new = vacant.fill(slot, key);
+        if let Some(word) = new.spare_mut() {
+            *word = spare;
+        }
         // SAFETY: Valid until it is retired, which takes the mutex that our caller holds.
-        unsafe { Shared::new(vacant.fill(slot, key).publish()) }
+        unsafe { Shared::new(new.publish()) }
     }
 
-    /// The hash of the key, with the seed of its map.
+    /// The hash that the key had when the entry was made.
     #[inline]
-    pub(crate) fn hash(this: NonNull<Self>, valid: &Self, seed: &Seed) -> u64 {
-        K::recall(valid.head.memo, Object::payload(this, valid), seed)
+    pub(crate) fn hash(&self) -> u32 {
+        self.head.memo.recall(self.spare())
     }
 
     /// Whether the entry is for the key.
     #[inline]
-    pub(crate) fn is(this: NonNull<Self>, valid: &Self, hash: u64, key: &K::Ref) -> bool {
-        K::may_have(valid.head.memo, hash) && K::compare(Object::payload(this, valid), key).is_eq()
+    pub(crate) fn is(this: NonNull<Self>, valid: &Self, hash: u32, key: &K::Ref) -> bool {
+        valid.hash() == hash && K::compare(Object::payload(this, valid), key).is_eq()
     }
 
     /// The present state. Acquire: pairs with whatever put the value there.

@@ -13,13 +13,9 @@ use kernel::bindings;
 use crate::object::{Bytes, Fixed, Stored};
 
 /// The secret of one map.
-#[derive(Clone)]
 pub struct Seed([u64; 2]);
 
 impl Seed {
-    /// No secret, for whoever gets one later.
-    pub(crate) const NONE: Self = Seed([0; 2]);
-
     /// Draws a new seed from the kernel's random number generator. Any context.
     pub fn random() -> Self {
         let mut seed = Seed([0; 2]);
@@ -104,8 +100,42 @@ impl Hasher for FoldHasher {
     }
 
     fn finish(&self) -> u64 {
-        // Buckets are chosen by the top bits, tags by the low ones: both must depend on all.
+        // Segments are chosen by the top bits, tags by lower ones: all must depend on all.
         Self::fold(self.state ^ self.key, Self::PHI)
+    }
+}
+
+/// A place in an entry for the hash of its key.
+///
+/// Tables go by the hash that an entry had when it was made, and never ask for it again: whether
+/// memory is safe must not depend on whether a key always has the same one.
+pub trait Memo: Copy + Send + Sync {
+    /// Keeps a hash, here or in the word that `spare` refers to.
+    fn keep(hash: u32, spare: &mut u32) -> Self;
+    /// The hash again.
+    fn recall(self, spare: u32) -> u32;
+}
+
+/// Keys of known size leave a word of the object unused, which otherwise says how long they are.
+impl Memo for () {
+    fn keep(hash: u32, spare: &mut u32) {
+        *spare = hash;
+    }
+
+    #[inline]
+    fn recall(self, spare: u32) -> u32 {
+        spare
+    }
+}
+
+impl Memo for u32 {
+    fn keep(hash: u32, _: &mut u32) -> u32 {
+        hash
+    }
+
+    #[inline]
+    fn recall(self, _: u32) -> u32 {
+        self
     }
 }
 
@@ -120,21 +150,11 @@ pub trait Key: Stored {
     /// The borrowed form of a key that is about to be stored.
     fn query<'a>(input: &'a Self::Input<'_>) -> &'a Self::Ref;
 
-    /// What an entry remembers of the hash of its key: nothing, if that is quicker found again than
-    /// read from memory.
-    type Memo: Copy + Send + Sync;
+    /// Where an entry keeps the hash of its key; see [`Memo`].
+    type Memo: Memo;
 
-    /// Hashes a key. Must not sleep.
+    /// Hashes a key. Must not sleep. Tables use the upper half.
     fn hash(key: &Self::Ref, seed: &Seed) -> u64;
-
-    /// What to remember of a hash.
-    fn memo(hash: u64) -> Self::Memo;
-
-    /// The hash of a key, of which an entry has remembered `memo`. Must not sleep.
-    fn recall(memo: Self::Memo, key: &Self::Ref, seed: &Seed) -> u64;
-
-    /// Whether a key may have that hash.
-    fn may_have(memo: Self::Memo, hash: u64) -> bool;
 
     /// Compares two keys. Must not sleep.
     fn compare(a: &Self::Ref, b: &Self::Ref) -> core::cmp::Ordering;
@@ -153,26 +173,13 @@ impl<T: Hash + Ord + Send + Sync + 'static> Key for Fixed<T> {
     }
 
     #[inline]
-    fn memo(_: u64) {}
-
-    #[inline]
-    fn recall(_: (), key: &T, seed: &Seed) -> u64 {
-        seed.fold(key)
-    }
-
-    #[inline]
-    fn may_have(_: (), _: u64) -> bool {
-        true
-    }
-
-    #[inline]
     fn compare(a: &T, b: &T) -> core::cmp::Ordering {
         a.cmp(b)
     }
 }
 
 impl Key for Bytes {
-    type Memo = u64;
+    type Memo = u32;
 
     fn query<'a>(input: &'a &[u8]) -> &'a [u8] {
         input
@@ -181,21 +188,6 @@ impl Key for Bytes {
     #[inline]
     fn hash(key: &[u8], seed: &Seed) -> u64 {
         seed.sip(key)
-    }
-
-    #[inline]
-    fn memo(hash: u64) -> u64 {
-        hash
-    }
-
-    #[inline]
-    fn recall(memo: u64, _: &[u8], _: &Seed) -> u64 {
-        memo
-    }
-
-    #[inline]
-    fn may_have(memo: u64, hash: u64) -> bool {
-        memo == hash
     }
 
     #[inline]

@@ -149,14 +149,13 @@ impl<K: Key, P: Policy> Map<K, P> {
             let ledger = Ledger::new(options.limits.bytes);
             let max = options.limits.entries;
             let charge = |bytes| ledger.charge(bytes).ok_or(edquot());
-            let seed = Seed::random();
-            let first = TableBox::empty(max, &seed, flags, charge)?;
-            let spare = TableBox::empty(max, &seed, flags, charge)?;
+            let first = TableBox::empty(max, flags, charge)?;
+            let spare = TableBox::empty(max, flags, charge)?;
             let (roots, guarded) = (Roots::new(first), Guarded::new(spare));
             Ok(try_pin_init!(&this in Self {
                 roots,
                 mu <- new_mutex!(guarded, "syncmap"),
-                seed,
+                seed: Seed::random(),
                 options,
                 policy,
                 // SAFETY: The map stops the worker before it ends.
@@ -174,8 +173,10 @@ impl<K: Key, P: Policy> Map<K, P> {
         })
     }
 
-    pub(crate) fn hash(&self, key: &K::Ref) -> u64 {
-        K::hash(key, &self.seed)
+    /// The half of a key's hash that tables use.
+    #[inline]
+    pub(crate) fn hash(&self, key: &K::Ref) -> u32 {
+        (K::hash(key, &self.seed) >> 32) as u32
     }
 
     pub(crate) fn lock(&self) -> Locked<'_, K> {
@@ -302,7 +303,7 @@ impl<K: Key, P: Policy> Map<K, P> {
     fn put_locked<'m, 'k>(
         &'m self,
         key: K::Input<'k>,
-        hash: u64,
+        hash: u32,
         value: P::Value<'m>,
         mut accept: impl FnMut(Option<P::Seen<'_>>) -> bool,
         dirty_hit: DirtyHit,
@@ -489,7 +490,7 @@ impl<K: Key, P: Policy> Map<K, P> {
     /// Deletes a key that was found only in dirty.
     fn delete_locked(
         &self,
-        hash: u64,
+        hash: u32,
         key: &K::Ref,
         accept: impl FnMut(P::Seen<'_>) -> bool,
     ) -> Option<P::Old<'_>> {

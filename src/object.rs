@@ -24,6 +24,8 @@ use crate::rcu::Link;
 /// After `init(slot, input)`, `payload(slot, len)` may be called, with `len` the `tail(input)` of
 /// that input.
 pub unsafe trait Stored: Sized + Send + Sync + 'static {
+    /// Whether payloads have a tail.
+    const HAS_TAIL: bool;
     /// What references to the payload refer to.
     type Ref: ?Sized + Sync;
     /// What a payload is made from.
@@ -49,6 +51,7 @@ pub struct Fixed<T>(T);
 
 // SAFETY: `init` initialises the `T` that `payload` returns; there is no tail.
 unsafe impl<T: Send + Sync + 'static> Stored for Fixed<T> {
+    const HAS_TAIL: bool = false;
     type Ref = T;
     type Input<'a> = T;
 
@@ -76,6 +79,7 @@ pub struct Bytes([u8; 0]);
 
 // SAFETY: `init` initialises all the bytes that `payload` returns.
 unsafe impl Stored for Bytes {
+    const HAS_TAIL: bool = true;
     type Ref = [u8];
     type Input<'a> = &'a [u8];
 
@@ -104,6 +108,7 @@ pub struct Object<X, S> {
     // First: retired objects are found by the address of their link.
     pub(crate) link: Link,
     refs: Refcount,
+    /// Bytes of the tail; at the owner's disposal if there is none.
     len: u32,
     pub(crate) head: X,
     payload: S,
@@ -120,22 +125,33 @@ impl<X, S: Stored> Object<X, S> {
         unsafe { Layout::from_size_align_unchecked(size, align_of::<Self>()) }
     }
 
+    fn len(&self) -> usize {
+        if S::HAS_TAIL {
+            self.len as usize
+        } else {
+            0
+        }
+    }
+
+    /// A word that the owner may use if the payload has no tail.
+    #[inline]
+    pub(crate) fn spare(&self) -> u32 {
+        self.len
+    }
+
     /// Bytes of the allocation.
     pub fn bytes(&self) -> usize {
-        Self::layout(self.len as usize).size()
+        Self::layout(self.len()).size()
     }
 
     /// The payload.
     #[inline]
-    pub(crate) fn payload<'p>(this: NonNull<Self>, _valid: &'p Self) -> &'p S::Ref {
+    pub(crate) fn payload<'p>(this: NonNull<Self>, valid: &'p Self) -> &'p S::Ref {
         // SAFETY: Objects are made by `Vacant::fill*` only, which initialises the payload with a
         // tail of `len` bytes. The pointer is used instead of the reference because the tail lies
-        // beyond what the reference covers; `_valid` says for how long it is valid.
+        // beyond what the reference covers; `valid` says for how long it is valid.
         unsafe {
-            S::payload(
-                &raw const (*this.as_ptr()).payload,
-                (*this.as_ptr()).len as usize,
-            )
+            S::payload(&raw const (*this.as_ptr()).payload, valid.len())
         }
     }
 
@@ -163,7 +179,7 @@ impl<X, S: Stored> Object<X, S> {
         // SAFETY: The caller owns the object, which was allocated by `Vacant::new` with the layout
         // for its length; `KVmalloc` frees (`kvfree()`) what comes from `Kmalloc` as well.
         unsafe {
-            let layout = Self::layout(this.as_ref().len as usize);
+            let layout = Self::layout(this.as_ref().len());
             this.drop_in_place();
             KVmalloc::free(this.cast(), layout);
             ledger.uncharge(layout.size());
@@ -310,6 +326,12 @@ impl<'m, X, S: Stored> New<'m, X, S> {
         self.charge.is_on(ledger)
     }
 
+    /// Changes the spare word of an object whose payload has no tail.
+    pub(crate) fn spare_mut(&mut self) -> Option<&mut u32> {
+        // SAFETY: The object is ours.
+        (!S::HAS_TAIL).then_some(unsafe { &mut (*self.ptr.as_ptr()).len })
+    }
+
     /// The payload.
     pub fn payload(&self) -> &S::Ref {
         // SAFETY: The object is ours.
@@ -339,7 +361,7 @@ impl<X, S: Stored> Drop for New<'_, X, S> {
         // SAFETY: The object is ours and was made by `Vacant::fill*`, of memory that `KVmalloc` can
         // free. The charge is not used afterwards.
         unsafe {
-            let layout = Object::<X, S>::layout(self.ptr.as_ref().len as usize);
+            let layout = Object::<X, S>::layout(self.ptr.as_ref().len());
             self.ptr.drop_in_place();
             KVmalloc::free(self.ptr.cast(), layout);
             ManuallyDrop::drop(&mut self.charge);

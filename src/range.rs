@@ -68,9 +68,9 @@ pub enum Cursor<'c, K: Key> {
 /// A place in the order of the walk.
 enum Place<'c, K: Key> {
     /// Before all keys of this hash.
-    Before(u64),
+    Before(u32),
     /// At this key of this hash.
-    At(u64, &'c K::Ref),
+    At(u32, &'c K::Ref),
 }
 
 impl<K: Key> Clone for Place<'_, K> {
@@ -82,7 +82,7 @@ impl<K: Key> Clone for Place<'_, K> {
 impl<K: Key> Copy for Place<'_, K> {}
 
 impl<K: Key> Place<'_, K> {
-    fn hash(self) -> u64 {
+    fn hash(self) -> u32 {
         match self {
             Place::Before(hash) | Place::At(hash, _) => hash,
         }
@@ -102,7 +102,7 @@ impl<K: Key> Place<'_, K> {
 
 /// An entry, and the hash of its key.
 struct Hashed<'p, K: Key> {
-    hash: u64,
+    hash: u32,
     entry: Shared<'p, Entry<K>>,
 }
 
@@ -226,7 +226,7 @@ impl<K: Key, S: Stored> Map<K, Counted<S>> {
 
     /// The first live pairs behind a place, as far as one read-side section goes; if there are none
     /// so far, the hash to go on with.
-    fn collect<'m>(&'m self, place: Place<'_, K>) -> (Batch<'m, K, S>, Option<u64>) {
+    fn collect<'m>(&'m self, place: Place<'_, K>) -> (Batch<'m, K, S>, Option<u32>) {
         let guard = rcu::read_lock();
         let table = self.roots.dirty(&guard);
         let mut selection = Selection {
@@ -242,7 +242,7 @@ impl<K: Key, S: Stored> Map<K, Counted<S>> {
             let (entries, end) = leaf.home(hash);
             for entry in entries {
                 let hashed = Hashed {
-                    hash: table.hash_of(entry),
+                    hash: entry.hash(),
                     entry,
                 };
                 // The home of others may be another one.

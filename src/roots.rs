@@ -283,7 +283,7 @@ impl<'m, K: Key> Locked<'m, K> {
     /// the caller is told what to allocate.
     pub(crate) fn make_room(
         &self,
-        hash: u64,
+        hash: u32,
         supply: &mut Supply<'m, K>,
     ) -> core::result::Result<(), Needs> {
         loop {
@@ -395,7 +395,7 @@ impl<'m, K: Key> Locked<'m, K> {
     /// `Err` if `supply` does not have what it takes.
     pub(crate) fn merge(
         &self,
-        hash: u64,
+        hash: u32,
         supply: &mut Supply<'m, K>,
     ) -> core::result::Result<bool, Needs> {
         let table = self.dirty();
@@ -479,7 +479,7 @@ impl<K: Key> Roots<K> {
     /// old R is by then, since whatever replaces D publishes a table that is complete at that moment.
     /// So a key that is in neither was absent at an instant within the call.
     #[inline]
-    pub(crate) fn lookup<'g>(&self, hash: u64, key: &K::Ref, guard: &'g Guard) -> Found<'g, K> {
+    pub(crate) fn lookup<'g>(&self, hash: u32, key: &K::Ref, guard: &'g Guard) -> Found<'g, K> {
         let (read, amended) = self.read(guard);
         if let Some(entry) = read.find(hash, key, guard) {
             return Found::Read(entry, read);

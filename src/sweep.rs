@@ -81,7 +81,7 @@ impl<K: Key, P: Policy> Map<K, P> {
     ///
     /// Looks before it takes the mutex, so that writers do not queue for segments in which there is
     /// nothing to sweep.
-    fn sweep_from(&self, hash: u64) -> Option<u64> {
+    fn sweep_from(&self, hash: u32) -> Option<u32> {
         let mut next = Some(hash);
         let hash = {
             let guard = rcu::read_lock();

@@ -2,7 +2,7 @@
 
 //! The directory: a tree of nodes that leads from the first bits of a hash to a segment.
 //!
-//! A node decodes up to nine bits at a time, and refers to 2ⁿ further nodes or segments; in a map of
+//! A node decodes up to eight bits at a time, and refers to 2ⁿ further nodes or segments; in a map of
 //! a million keys, there are two levels of nodes. A segment that is responsible for fewer bits than
 //! its node decodes has several slots there, one next to the other. When a segment is split in two,
 //! each half gets half of the slots; if there is only one, the node is first replaced by one of twice
@@ -21,14 +21,14 @@ use kernel::sync::atomic::Atomic;
 use super::segment::Segment;
 use crate::hash::Key;
 use crate::quota::Charge;
-use crate::rcu::{load_acquire, Kind, Link, Protects, Retired};
+use crate::rcu::{load_acquire, Kind, Link, Protects, Retired, Shared};
 
-/// Bits that a node decodes at most: the pointers of the largest fill a page. The KUnit suites have
+/// Bits that a node decodes at most: the largest has two kilobytes of pointers. The KUnit suites have
 /// small nodes, so that a few thousand keys make a deep tree.
-pub(super) const BITS_MAX: u32 = if cfg!(syncmap_small_nodes) { 2 } else { 9 };
+pub(super) const BITS_MAX: u32 = if cfg!(syncmap_small_nodes) { 2 } else { 8 };
 
-/// Bits that are decoded at most.
-pub(super) const DEPTH_MAX: u32 = 31;
+/// Bits that are decoded at most: enough for a billion keys, and some are left for homes and tags.
+pub(super) const DEPTH_MAX: u32 = 24;
 
 /// Levels of nodes at most: all but the last one decode as many bits as they can.
 pub(super) const LEVELS: usize = DEPTH_MAX.div_ceil(BITS_MAX) as usize;
@@ -111,7 +111,7 @@ impl<K: Key> Word<K> {
     ///
     /// The tree is published, and nodes that could be reached when the caller began are not freed.
     #[inline]
-    pub(super) unsafe fn find(self, hash: u64) -> (NonNull<Segment<K>>, u32) {
+    pub(super) unsafe fn find(self, hash: u32) -> (NonNull<Segment<K>>, u32) {
         let (mut word, mut rest) = (self, hash);
         loop {
             match word.target() {
@@ -134,7 +134,7 @@ impl<K: Key> Word<K> {
 
 /// The first `bits` bits, of which there is at least one.
 #[inline]
-fn top_bits(hash: u64, bits: u32) -> usize {
+fn top_bits(hash: u32, bits: u32) -> usize {
     hash.wrapping_shr(bits.wrapping_neg()) as usize
 }
 
@@ -338,7 +338,7 @@ impl<K: Key> Path<K> {
     /// # Safety
     ///
     /// As for [`Word::find`], for as long as the path is used.
-    pub(super) unsafe fn new(root: Word<K>, hash: u64) -> Self {
+    pub(super) unsafe fn new(root: Word<K>, hash: u32) -> Self {
         let (mut word, mut depth) = (root, 0);
         let (mut steps, mut len) = ([None; LEVELS], 0);
         loop {
@@ -405,9 +405,9 @@ impl<K: Key> Path<K> {
     }
 
     /// The segment, for as long as it is protected.
-    pub(super) fn segment<'p>(&self, _protects: &'p impl Protects) -> &'p Segment<K> {
+    pub(super) fn segment<'p>(&self, _protects: &'p impl Protects) -> Shared<'p, Segment<K>> {
         // SAFETY: Published when the path was made, and not freed while protected (I5, I11).
-        unsafe { self.segment.as_ref() }
+        unsafe { Shared::new(self.segment) }
     }
 
     /// The word that leads to the segment.
@@ -416,18 +416,18 @@ impl<K: Key> Path<K> {
     }
 
     /// The first hash behind those that lead to the segment, unless they are the last.
-    pub(super) fn end(&self, hash: u64) -> Option<u64> {
+    pub(super) fn end(&self, hash: u32) -> Option<u32> {
         if self.depth == 0 {
             return None;
         }
-        let unit = 1 << (u64::BITS - self.depth);
+        let unit = 1 << (u32::BITS - self.depth);
         (hash & !(unit - 1)).checked_add(unit)
     }
 
     /// A hash that differs from this one in the last of the bits that lead here.
-    pub(super) fn buddy(&self, hash: u64) -> Option<u64> {
+    pub(super) fn buddy(&self, hash: u32) -> Option<u32> {
         let last = self.depth.checked_sub(1)?;
-        Some(hash ^ 1 << (u64::BITS - 1) >> last)
+        Some(hash ^ 1 << (u32::BITS - 1) >> last)
     }
 
     /// The nodes that replacing the segment's slots takes, or splitting them, by their number of

@@ -9,7 +9,7 @@
 use kernel::sync::atomic::Release;
 
 use super::directory::{NodePtr, Path, Word, BITS_MAX, DEPTH_MAX};
-use super::segment::{self, Segment, FULL};
+use super::segment::{self, Segment, FULL, SLOTS};
 use super::supply::{Needs, Supply};
 use super::Table;
 use crate::entry::{Entry, State};
@@ -72,7 +72,7 @@ impl<K: Key> Table<K> {
 
     /// What is to be done next before an entry of this hash can be inserted; nothing, if there is
     /// room for it.
-    pub(crate) fn next_change(&self, hash: u64, editor: &impl Editor<K>) -> Option<Change<K>> {
+    pub(crate) fn next_change(&self, hash: u32, editor: &impl Editor<K>) -> Option<Change<K>> {
         let mut path = self.path(hash, editor);
         let segment = path.segment(editor);
         let private = self.is_private(segment.generation, editor);
@@ -96,39 +96,59 @@ impl<K: Key> Table<K> {
     }
 
     /// What relieves a full segment.
-    fn relief(&self, path: &Path<K>, hash: u64, editor: &impl Editor<K>) -> Kind {
-        let (mut kept, mut differ) = (0, 0);
-        for entry in path.segment(editor).entries() {
+    fn relief(&self, path: &Path<K>, hash: u32, editor: &impl Editor<K>) -> Kind {
+        // Bits in which hashes differ from this one: those of all entries, and of those that a new
+        // segment would get.
+        let (mut all, mut kept, mut differ) = (0, 0, 0);
+        for entry in path.segment(editor).get().entries() {
+            all |= entry.hash() ^ hash;
             if editor.is_alone() || entry.state() != State::Deleted {
                 kept += 1;
-                differ |= self.hash_of(entry) ^ hash;
+                differ |= entry.hash() ^ hash;
             }
         }
-        if kept < FULL * 3 / 4 {
+        let equal = |differ: u32| {
+            (differ << path.depth).leading_zeros() >= AGREE || path.depth >= DEPTH_MAX
+        };
+        if kept < FULL * 3 / 4 || equal(differ) && !equal(all) {
+            // No chain is made with strays in it: nothing could be parted from it any more.
             Kind::Rebuild
-        } else if (differ << path.depth).leading_zeros() >= AGREE || path.depth >= DEPTH_MAX {
+        } else if equal(differ) {
             Kind::Chain
         } else {
             Kind::Split
         }
     }
 
+    /// Whether a new entry of this hash would join a chain that has the entries of so many buckets,
+    /// or more.
+    pub(crate) fn is_crowded(&self, hash: u32, buckets: usize, editor: &impl Editor<K>) -> bool {
+        let mut path = self.path(hash, editor);
+        let segment = path.segment(editor);
+        let limit = buckets.saturating_mul(SLOTS);
+        if !segment.is_chain() || segment.entries().nth(limit).is_none() {
+            return false;
+        }
+        path.measure();
+        !self.is_apart(&path, hash, editor)
+    }
+
     /// Whether a hash differs from all those of a chain, soon enough, and before they differ from
     /// each other.
-    fn is_apart(&self, path: &Path<K>, hash: u64, editor: &impl Editor<K>) -> bool {
-        let mut entries = path.segment(editor).entries();
-        let Some(first) = entries.next().map(|e| self.hash_of(e)) else {
+    fn is_apart(&self, path: &Path<K>, hash: u32, editor: &impl Editor<K>) -> bool {
+        let mut entries = path.segment(editor).get().entries();
+        let Some(first) = entries.next().map(|e| e.hash()) else {
             return false;
         };
         let apart = (first ^ hash).leading_zeros();
         if apart >= (path.depth + AGREE).min(DEPTH_MAX) {
             return false;
         }
-        entries.all(|e| (self.hash_of(e) ^ first).leading_zeros() > apart)
+        entries.all(|e| (e.hash() ^ first).leading_zeros() > apart)
     }
 
     /// What copying the segment of a hash will need in a new dirty, in which all is shared.
-    pub(crate) fn needs_of_dirty(&self, hash: u64, editor: &impl Editor<K>) -> Needs {
+    pub(crate) fn needs_of_dirty(&self, hash: u32, editor: &impl Editor<K>) -> Needs {
         let mut path = self.path(hash, editor);
         path.measure();
         Needs {
@@ -153,7 +173,7 @@ impl<K: Key> Table<K> {
     pub(crate) fn make(
         &self,
         change: Change<K>,
-        hash: u64,
+        hash: u32,
         supply: &mut Supply<'_, K>,
         editor: &impl Editor<K>,
     ) {
@@ -169,19 +189,19 @@ impl<K: Key> Table<K> {
         };
         let edit = match kind {
             Kind::Copy => {
-                fresh.copy(old, keep);
+                fresh.copy(&old, keep);
                 Edit::One(Word::segment(fresh.publish(), shift))
             }
             Kind::Rebuild => {
                 for entry in old.entries().filter(|e| keep(*e)) {
-                    fresh.insert(entry, self.hash_of(entry), depth);
+                    fresh.insert(entry, entry.hash(), depth);
                 }
                 Edit::One(Word::segment(fresh.publish(), depth))
             }
             Kind::Split => {
                 let right = supply.take_segment(self.generation);
                 for entry in old.entries().filter(|e| keep(*e)) {
-                    let hash = self.hash_of(entry);
+                    let hash = entry.hash();
                     let half = match is_right(hash, depth) {
                         false => &fresh,
                         true => &right,
@@ -203,7 +223,7 @@ impl<K: Key> Table<K> {
                 self.add_segments(1);
                 let fresh = Word::segment(fresh.publish(), depth + 1);
                 let first = old.entries().next();
-                match first.is_some_and(|e| is_right(self.hash_of(e), depth)) {
+                match first.is_some_and(|e| is_right(e.hash(), depth)) {
                     false => Edit::Two(path.word(), fresh),
                     true => Edit::Two(fresh, path.word()),
                 }
@@ -341,14 +361,16 @@ impl<K: Key> Table<K> {
         segments > 1 && self.used() < segments * FULL / 3
     }
 
-    /// What must be allocated to merge the segment of a hash with its neighbour, or with the rest of
-    /// its chain; `None` if they have too many entries, or there are none such.
-    pub(crate) fn needs_of_merge(&self, hash: u64, editor: &impl Editor<K>) -> Option<Needs> {
-        let (path, buddy) = self.mergeable(hash, editor)?;
-        let narrower = buddy.and_then(|_| path.narrower());
+    /// What must be allocated to merge the segment of a hash with its neighbour, or two of its chain;
+    /// `None` if they have too many entries, or there are none such.
+    pub(crate) fn needs_of_merge(&self, hash: u32, editor: &impl Editor<K>) -> Option<Needs> {
+        let nodes = match self.merger(hash, editor)? {
+            Merger::Links { .. } => None,
+            Merger::Halves(path, _) => path.narrower(),
+        };
         Some(Needs {
             segments: 1,
-            nodes: narrower.map_or(Default::default(), Path::<K>::just),
+            nodes: nodes.map_or(Default::default(), Path::<K>::just),
             ..Needs::default()
         })
     }
@@ -356,7 +378,7 @@ impl<K: Key> Table<K> {
     /// Merges, if `supply` has what that needs; whether it has merged anything.
     pub(crate) fn merge(
         &self,
-        hash: u64,
+        hash: u32,
         supply: &mut Supply<'_, K>,
         editor: &impl Editor<K>,
     ) -> bool {
@@ -364,80 +386,121 @@ impl<K: Key> Table<K> {
         if !self.needs_of_merge(hash, editor).is_some_and(covered) {
             return false;
         }
-        let Some((path, buddy)) = self.mergeable(hash, editor) else {
-            return false;
-        };
-        let fresh = supply.take_segment(self.generation);
-        let shift = path.depth - u32::from(buddy.is_some());
-        for path in [Some(&path), buddy.as_ref()].into_iter().flatten() {
-            for entry in path.segment(editor).entries() {
-                fresh.insert(entry, self.hash_of(entry), shift);
-            }
-        }
-        let word = Word::segment(fresh.publish(), shift);
-        match (&buddy, path.last()) {
-            (Some(buddy), Some(last)) => {
-                let first = path.first.min(buddy.first);
-                let slots = first..first + 2 * path.count;
-                match path.narrower() {
-                    None => self.put(&path, path.len() - 1, slots, |_| word, supply, editor),
-                    Some(0) => {
-                        self.refer(&path, path.len() - 1, word, supply, editor);
-                        self.replaced_node(last.node, editor);
-                    }
-                    Some(bits) => {
-                        let node = supply.take_node(bits).publish(self.generation, |i| {
-                            match slots.contains(&(2 * i)) {
-                                true => word,
-                                // SAFETY: The node is valid, and has twice as many slots.
-                                false => unsafe { last.node.word(2 * i) },
-                            }
-                        });
-                        self.refer(&path, path.len() - 1, Word::node(node), supply, editor);
-                        self.replaced_node(last.node, editor);
+        match self.merger(hash, editor) {
+            Some(Merger::Halves(path, buddy)) => self.merge_halves(&path, &buddy, supply, editor),
+            Some(Merger::Links {
+                path,
+                before,
+                links: [first, second],
+            }) => {
+                let mut fresh = supply.take_segment(self.generation);
+                if let Some(rest) = second.next() {
+                    fresh.chain(rest.as_ptr());
+                }
+                for entry in Iterator::chain(first.own_entries(), second.own_entries()) {
+                    fresh.insert(entry, entry.hash(), path.shift);
+                }
+                let fresh = fresh.publish();
+                match before {
+                    Some(before) => before.set_next(fresh),
+                    None => {
+                        let word = Word::segment(fresh, path.shift);
+                        self.apply(&path, Edit::One(word), supply, editor);
                     }
                 }
+                self.replaced_segment(first.as_ptr(), editor);
+                self.replaced_segment(second.as_ptr(), editor);
             }
-            _ => self.apply(&path, Edit::One(word), supply, editor),
+            None => return false,
         }
-        for path in [Some(&path), buddy.as_ref()].into_iter().flatten() {
-            let mut segment = Some(path.segment);
-            while let Some(old) = segment {
-                // SAFETY: Replaced, but not retired yet, let alone freed.
-                segment = unsafe { old.as_ref() }.next().map(Shared::as_ptr);
-                self.add_segments(-1);
-                self.replaced_segment(old, editor);
-            }
-        }
-        self.add_segments(1);
+        self.add_segments(-1);
         true
     }
 
-    /// The segment of a hash and its neighbour, if they can be merged; or a chain alone.
-    fn mergeable(&self, hash: u64, editor: &impl Editor<K>) -> Option<(Path<K>, Option<Path<K>>)> {
+    fn merge_halves(
+        &self,
+        path: &Path<K>,
+        buddy: &Path<K>,
+        supply: &mut Supply<'_, K>,
+        editor: &impl Editor<K>,
+    ) {
+        let fresh = supply.take_segment(self.generation);
+        let shift = path.depth - 1;
+        for half in [path, buddy] {
+            for entry in half.segment(editor).own_entries() {
+                fresh.insert(entry, entry.hash(), shift);
+            }
+        }
+        let word = Word::segment(fresh.publish(), shift);
+        let first = path.first.min(buddy.first);
+        let slots = first..first + 2 * path.count;
+        match (path.narrower(), path.last()) {
+            (Some(bits), Some(last)) => {
+                let word = match bits {
+                    0 => word,
+                    _ => Word::node(supply.take_node(bits).publish(self.generation, |i| {
+                        match slots.contains(&(2 * i)) {
+                            true => word,
+                            // SAFETY: The node is valid, and has twice as many slots.
+                            false => unsafe { last.node.word(2 * i) },
+                        }
+                    })),
+                };
+                self.refer(path, path.len() - 1, word, supply, editor);
+                self.replaced_node(last.node, editor);
+            }
+            _ => self.put(path, path.len() - 1, slots, |_| word, supply, editor),
+        }
+        self.replaced_segment(path.segment, editor);
+        self.replaced_segment(buddy.segment, editor);
+    }
+
+    /// What can be merged where a hash belongs.
+    fn merger<'p>(&self, hash: u32, editor: &'p impl Editor<K>) -> Option<Merger<'p, K>> {
         if !editor.is_alone() {
             return None;
         }
         let mut path = self.path(hash, editor);
         path.measure();
-        let segment = path.segment(editor);
-        if segment.is_chain() {
-            return (segment.entries().count() <= MERGE).then_some((path, None));
+        let (mut before, mut first) = (None, path.segment(editor));
+        if first.is_chain() {
+            while let Some(second) = first.get().next() {
+                if first.used() + second.used() <= MERGE {
+                    return Some(Merger::Links {
+                        path,
+                        before,
+                        links: [first, second],
+                    });
+                }
+                (before, first) = (Some(first), second);
+            }
+            return None;
         }
-        let buddy = self.path(path.buddy(hash)?, editor);
-        let mut buddy = buddy;
+        let mut buddy = self.path(path.buddy(hash)?, editor);
         buddy.measure();
         let other = buddy.segment(editor);
         let fits = buddy.depth == path.depth
             && !other.is_chain()
-            && segment.used() + other.used() <= MERGE;
-        fits.then_some((path, Some(buddy)))
+            && first.used() + other.used() <= MERGE;
+        fits.then_some(Merger::Halves(path, buddy))
     }
 }
 
+/// Two segments that can be made one.
+enum Merger<'p, K: Key> {
+    /// Those whose hashes differ in the last bit that leads to them.
+    Halves(Path<K>, Path<K>),
+    /// Two in a row of a chain, and the one before them.
+    Links {
+        path: Path<K>,
+        before: Option<Shared<'p, Segment<K>>>,
+        links: [Shared<'p, Segment<K>>; 2],
+    },
+}
+
 /// Whether the bit of a hash behind the first `depth` is set.
-fn is_right(hash: u64, depth: u32) -> bool {
-    hash << depth >> (u64::BITS - 1) != 0
+fn is_right(hash: u32, depth: u32) -> bool {
+    hash << depth >> (u32::BITS - 1) != 0
 }
 
 /// What the slots of a path's segment shall hold.

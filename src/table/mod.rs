@@ -40,11 +40,11 @@ pub(crate) use segment::{free as free_segment, Entries, Spot};
 pub(crate) use supply::{Needs, Supply};
 
 use crate::entry::Entry;
-use crate::hash::{Key, Seed};
+use crate::hash::Key;
 use crate::quota::Charge;
 use crate::rcu::{load_acquire, Link, Protects, Shared};
 use directory::{Target, Word};
-use segment::{first_hash, home, SegmentBox, SLOTS};
+use segment::{first_hash, home, SegmentBox};
 
 /// A hash table.
 #[repr(C)]
@@ -65,7 +65,6 @@ pub struct Table<K: Key> {
     /// fate of a table that Clear has put aside. Then, the bytes of all that.
     owned: Atomic<usize>,
     era: NonNull<Era>,
-    seed: Seed,
     _entries: core::marker::PhantomData<K>,
 }
 
@@ -102,7 +101,7 @@ impl<K: Key> Table<K> {
 
     /// The segment of a hash, and by how much hashes are shifted there.
     #[inline]
-    fn segment<'p>(&self, hash: u64, _protects: &'p impl Protects) -> (&'p Segment<K>, u32) {
+    fn segment<'p>(&self, hash: u32, _protects: &'p impl Protects) -> (&'p Segment<K>, u32) {
         // SAFETY: Published parts are not freed while they are protected (I5, I11).
         unsafe {
             let (segment, shift) = self.root().find(hash);
@@ -110,7 +109,7 @@ impl<K: Key> Table<K> {
         }
     }
 
-    fn path(&self, hash: u64, _protects: &impl Protects) -> Path<K> {
+    fn path(&self, hash: u32, _protects: &impl Protects) -> Path<K> {
         // SAFETY: As in `segment`; paths are not kept for longer.
         unsafe { Path::new(self.root(), hash) }
     }
@@ -122,7 +121,7 @@ impl<K: Key> Table<K> {
     #[inline]
     pub(crate) fn find<'p>(
         &self,
-        hash: u64,
+        hash: u32,
         key: &K::Ref,
         protects: &'p impl Protects,
     ) -> Option<Shared<'p, Entry<K>>> {
@@ -133,19 +132,14 @@ impl<K: Key> Table<K> {
     }
 
     /// The segment of a hash, to look at its entries in the order of hashes.
-    pub(crate) fn leaf<'p>(&self, hash: u64, protects: &'p impl Protects) -> Leaf<'p, K> {
+    pub(crate) fn leaf<'p>(&self, hash: u32, protects: &'p impl Protects) -> Leaf<'p, K> {
         let mut path = self.path(hash, protects);
         path.measure();
         Leaf {
-            segment: path.segment(protects),
+            segment: path.segment(protects).get(),
             shift: path.shift,
             end: path.end(hash),
         }
-    }
-
-    /// The hash of an entry's key.
-    pub(crate) fn hash_of(&self, entry: Shared<'_, Entry<K>>) -> u64 {
-        Entry::hash(entry.as_ptr(), entry.get(), &self.seed)
     }
 
     /// Slots in use: what the seed's `len(dirty)` would be.
@@ -191,16 +185,10 @@ impl<K: Key> Table<K> {
         self.misses() >= self.used()
     }
 
-    /// Whether a hash belongs to a chain with the entries of so many buckets, or more.
-    pub(crate) fn is_crowded(&self, hash: u64, buckets: usize, protects: &impl Protects) -> bool {
-        let (segment, _) = self.segment(hash, protects);
-        segment.is_chain() && segment.entries().nth(buckets.saturating_mul(SLOTS)).is_some()
-    }
-
     /// Links an entry; the key must not be in the table. The caller is the one writer, and has made
     /// room for it: see [`Table::next_change`].
     pub(crate) fn insert(&self, entry: Shared<'_, Entry<K>>, protects: &impl Protects) {
-        let hash = self.hash_of(entry);
+        let hash = entry.hash();
         let (segment, shift) = self.segment(hash, protects);
         segment.insert(entry.as_ptr(), home(hash, shift), tags::of(hash));
         self.add_used(1);
@@ -212,7 +200,7 @@ impl<K: Key> Table<K> {
         entry: Shared<'_, Entry<K>>,
         protects: &'p impl Protects,
     ) -> Option<Spot<'p, K>> {
-        let hash = self.hash_of(entry);
+        let hash = entry.hash();
         let (segment, shift) = self.segment(hash, protects);
         segment.locate(entry.as_ptr(), home(hash, shift))
     }
@@ -319,7 +307,7 @@ unsafe fn free_tree<K: Key>(word: Word<K>, spare: Option<NonNull<Segment<K>>>) -
 pub(crate) struct Leaf<'p, K: Key> {
     segment: &'p Segment<K>,
     shift: u32,
-    end: Option<u64>,
+    end: Option<u32>,
 }
 
 impl<'p, K: Key> Leaf<'p, K> {
@@ -329,15 +317,15 @@ impl<'p, K: Key> Leaf<'p, K> {
     }
 
     /// The first hash behind those of the leaf, unless they are the last.
-    pub(crate) fn end(&self) -> Option<u64> {
+    pub(crate) fn end(&self) -> Option<u32> {
         self.end
     }
 
     /// The entries with the home of a hash, and others; and the first hash behind that home.
     pub(crate) fn home(
         &self,
-        hash: u64,
-    ) -> (impl Iterator<Item = Shared<'p, Entry<K>>>, Option<u64>) {
+        hash: u32,
+    ) -> (impl Iterator<Item = Shared<'p, Entry<K>>>, Option<u32>) {
         let home = home(hash, self.shift);
         let next = first_hash(home + 1, self.shift, hash);
         let end = match (next, self.end) {
@@ -375,7 +363,6 @@ impl<'m, K: Key> TableBox<'m, K> {
                 segments: Atomic::new(1),
                 owned: Atomic::new(0),
                 era: NonNull::dangling(),
-                seed: Seed::NONE,
                 _entries: core::marker::PhantomData,
             },
             flags,
@@ -391,7 +378,6 @@ impl<'m, K: Key> TableBox<'m, K> {
     /// Allocates an empty table, with an era of its own. Sleeps if `flags` allow it.
     pub(crate) fn empty(
         max: usize,
-        seed: &Seed,
         flags: Flags,
         charge: impl Fn(usize) -> Result<Charge<'m>>,
     ) -> Result<TableBox<'m, K>> {
@@ -399,7 +385,6 @@ impl<'m, K: Key> TableBox<'m, K> {
         let era = KBox::new(Era::new(max), flags)?;
         let mut new = TableBox::allocate(flags, &charge)?;
         new.segment = Some(SegmentBox::allocate(flags, &charge)?);
-        new.table.seed = seed.clone();
         let era = new.era.insert(era);
         new.table.era = NonNull::from(&mut **era);
         Ok(new)
@@ -413,7 +398,6 @@ impl<'m, K: Key> TableBox<'m, K> {
         table.used = Atomic::new(old.used());
         table.segments = Atomic::new(old.segments());
         table.era = old.era;
-        table.seed = old.seed.clone();
         self.publish()
     }
 

@@ -65,24 +65,23 @@ pub(crate) struct Spot<'t, K: Key> {
 ///
 /// Monotonous: a greater hash never has a home before that of a smaller one.
 #[inline]
-pub(super) fn home(hash: u64, shift: u32) -> usize {
-    // The next 32 bits, taken as a fraction, of the number of buckets.
-    let fraction = hash.wrapping_shl(shift) >> 32;
+pub(super) fn home(hash: u32, shift: u32) -> usize {
+    // The bits that follow, taken as a fraction, of the number of buckets.
+    let fraction = u64::from(hash.wrapping_shl(shift));
     (fraction.wrapping_mul(BUCKETS as u64) >> 32) as usize
 }
 
 /// The least hash with that home, in the segment of a hash; `None` behind the last home.
-pub(super) fn first_hash(home: usize, shift: u32, hash: u64) -> Option<u64> {
+pub(super) fn first_hash(home: usize, shift: u32, hash: u32) -> Option<u32> {
     if home >= BUCKETS {
         return None;
     }
+    // The least hash of which the bits behind the first `shift`, with zeroes for those that are
+    // shifted in, are no less than the fraction: rounded up, unlike the division.
     let fraction = ((home as u64) << 32).div_ceil(BUCKETS as u64);
-    let prefix = if shift == 0 {
-        0
-    } else {
-        hash >> (u64::BITS - shift) << (u64::BITS - shift)
-    };
-    Some(prefix | (fraction << 32) >> shift)
+    let prefix = !(u32::MAX.wrapping_shr(shift));
+    let offset = (fraction >> shift) + u64::from(fraction & ((1 << shift) - 1) != 0);
+    u32::try_from(u64::from(hash & prefix) + offset).ok()
 }
 
 impl<K: Key> Segment<K> {
@@ -112,6 +111,22 @@ impl<K: Key> Segment<K> {
             at: 0,
             slot: 0,
         }
+    }
+
+    /// Its entries, without those of the rest of the chain.
+    pub(super) fn own_entries<'p>(&'p self) -> impl Iterator<Item = Shared<'p, Entry<K>>> {
+        // Acquire: pairs with the Release in `insert`.
+        let slots = self.buckets.iter().flat_map(|bucket| &bucket.slots);
+        slots.filter_map(|slot| {
+            // SAFETY: As in `Probe`.
+            NonNull::new(load_acquire(slot)).map(|entry| unsafe { Shared::new(entry) })
+        })
+    }
+
+    /// Replaces the rest of a chain, while the table shares nothing.
+    pub(super) fn set_next(&self, next: NonNull<Segment<K>>) {
+        // Release: pairs with the acquire in `next`.
+        self.next.store(next.as_ptr(), Release);
     }
 
     /// The rest of the chain.
@@ -367,7 +382,7 @@ impl<'m, K: Key> SegmentBox<'m, K> {
     }
 
     /// Links an entry.
-    pub(super) fn insert(&self, entry: Shared<'_, Entry<K>>, hash: u64, shift: u32) {
+    pub(super) fn insert(&self, entry: Shared<'_, Entry<K>>, hash: u32, shift: u32) {
         self.segment
             .insert(entry.as_ptr(), home(hash, shift), tags::of(hash));
     }

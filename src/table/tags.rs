@@ -15,8 +15,8 @@ const HIGHS: u64 = ONES << 7;
 /// The tag of a hash: never zero, which marks an empty slot. Low bits, as the top ones choose segment
 /// and bucket.
 #[inline]
-pub(super) fn of(hash: u64) -> u64 {
-    hash & 0x7f | 0x80
+pub(super) fn of(hash: u32) -> u64 {
+    u64::from(hash & 0x7f | 0x80)
 }
 
 /// The slots that may hold `tag`, as set bits, eight per slot apart. Slots above a match may be
