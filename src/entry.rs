@@ -33,10 +33,11 @@ use kernel::prelude::*;
 use kernel::sync::atomic::{Atomic, Full};
 use kernel::sync::rcu::Guard;
 
+use crate::atomic::load_acquire;
 use crate::hash::{Key, Memo};
 use crate::object::{Object, Vacant};
 use crate::quota::Charge;
-use crate::rcu::{load_acquire, Link, Reclaimer, Shared};
+use crate::rcu::{Link, Reclaimer, Shared};
 use crate::value::{Policy, Word};
 
 /// What an entry's word says.

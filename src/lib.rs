@@ -23,6 +23,7 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 
 pub mod api;
+mod atomic;
 pub mod entry;
 pub mod hash;
 mod helpers;

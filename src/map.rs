@@ -350,7 +350,8 @@ impl<K: Key, P: Policy> Map<K, P> {
             if !accept(None) {
                 return Ok(Put::Refused(value));
             }
-            let refusal = if dirty.is_crowded(hash, self.options.limits.chain, &locked) {
+            let chain = self.options.limits.chain;
+            let refusal = if chain != usize::MAX && dirty.is_crowded(hash, chain, &locked) {
                 Some(E2BIG)
             } else if !dirty.era().admit() {
                 Some(edquot())

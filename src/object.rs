@@ -11,6 +11,7 @@ use core::mem::ManuallyDrop;
 use core::ptr::NonNull;
 use kernel::alloc::allocator::{KVmalloc, Kmalloc};
 use kernel::alloc::{Allocator, Flags, NumaNode};
+use kernel::page::PAGE_SIZE;
 use kernel::prelude::*;
 use kernel::sync::Refcount;
 
@@ -209,7 +210,7 @@ impl<'m, X, S: Stored> Vacant<'m, X, S> {
         let layout = Object::<X, S>::layout(len);
         let charge = charge(layout.size())?;
         // Memory that may not sleep does not come from vmalloc either, wherever it may be freed.
-        let ptr = if flags.contains(GFP_KERNEL) {
+        let ptr = if layout.size() > PAGE_SIZE && flags.contains(GFP_KERNEL) {
             KVmalloc::alloc(layout, flags, NumaNode::NO_NODE)?
         } else {
             Kmalloc::alloc(layout, flags, NumaNode::NO_NODE)?

@@ -9,6 +9,8 @@ use kernel::bindings;
 use kernel::error::Error;
 use kernel::sync::atomic::{Atomic, Relaxed};
 
+use crate::atomic::read_once;
+
 /// `EDQUOT`, for which 7.2 has no name.
 pub fn edquot() -> Error {
     Error::from_errno(-(bindings::EDQUOT as i32))
@@ -52,12 +54,12 @@ impl Ledger {
 
     /// Bytes charged now.
     pub fn bytes(&self) -> usize {
-        self.bytes.load(Relaxed)
+        read_once(&self.bytes)
     }
 
     /// Charges `bytes`, or returns `None` if that would exceed the limit. Any context.
     pub fn charge(&self, bytes: usize) -> Option<Charge<'_>> {
-        let mut now = self.bytes.load(Relaxed);
+        let mut now = read_once(&self.bytes);
         loop {
             let next = now.checked_add(bytes).filter(|n| *n <= self.max)?;
             // Relaxed: the ledger counts, it publishes nothing.

@@ -20,17 +20,21 @@ use core::marker::PhantomData;
 use core::ptr::{null_mut, NonNull};
 use kernel::alloc::Flags;
 use kernel::prelude::*;
-use kernel::sync::atomic::{Acquire, Atomic, AtomicType, Full, Relaxed};
+use kernel::sync::atomic::{Acquire, Atomic, Full, Relaxed};
 use kernel::sync::rcu::Guard;
 use kernel::task::Task;
 use kernel::types::Opaque;
 use kernel::{bindings, container_of};
 
+use crate::atomic::load_acquire;
 use crate::helpers::*;
 use crate::quota::{edquot, Charge, Ledger};
 
 /// How often a charge that exceeds the limit waits for retired objects to be freed.
 const CHARGE_CYCLES: usize = 16;
+
+/// Objects that are freed between two chances for others to run.
+const FREE_BATCH: usize = 32;
 
 /// Evidence that what is reachable now is not freed for as long as the evidence is held.
 ///
@@ -44,24 +48,6 @@ pub unsafe trait Protects {}
 // SAFETY: A grace period that starts after an object was unpublished (I11) waits for the section
 // that this guard is evidence of (I5).
 unsafe impl Protects for Guard {}
-
-/// A load with acquire ordering.
-///
-/// `Atomic::load(Acquire)` is the same, but from Rust, in kernels that gcc has built, an out-of-line
-/// call; here it would be one for every step of every lookup. On x86, `smp_load_acquire()` is a plain
-/// load that the compiler must not move things across, and so is this.
-#[inline(always)]
-pub(crate) fn load_acquire<T: AtomicType>(from: &Atomic<T>) -> T {
-    #[cfg(target_arch = "x86_64")]
-    {
-        // SAFETY: Valid, aligned, and changed by atomic operations only; volatile, as READ_ONCE().
-        let value = unsafe { from.as_ptr().cast_const().read_volatile() };
-        core::sync::atomic::compiler_fence(core::sync::atomic::Ordering::Acquire);
-        value
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    from.load(Acquire)
-}
 
 /// A pointer that readers follow without a lock, and a flag that changes together with it.
 ///
@@ -395,14 +381,20 @@ impl Reclaimer {
         this.runner.store(Task::current_raw(), Relaxed);
         // SAFETY: `busy` was set by the one who queued this work and passed to it.
         let mut at = unsafe { core::mem::replace(&mut *this.waiting.get(), null_mut()) };
-        while let Some(link) = NonNull::new(at) {
-            let retired = Retired(link);
-            // SAFETY: The link was given to us by `retire_all`.
-            at = unsafe { *retired.link().as_ref().0.get() };
-            // SAFETY: The grace period of the object is over, and by I6 we are the only ones to
-            // free it.
-            let bytes = unsafe { (this.owner.free)(this.owner.map, retired) };
-            this.retired_bytes.add(bytes.wrapping_neg(), Relaxed);
+        while !at.is_null() {
+            let mut freed = 0usize;
+            for _ in 0..FREE_BATCH {
+                let Some(link) = NonNull::new(at) else {
+                    break;
+                };
+                let retired = Retired(link);
+                // SAFETY: The link was given to us by `retire_all`.
+                at = unsafe { *retired.link().as_ref().0.get() };
+                // SAFETY: The grace period of the object is over, and by I6 we are the only ones
+                // to free it.
+                freed += unsafe { (this.owner.free)(this.owner.map, retired) };
+            }
+            this.retired_bytes.add(freed.wrapping_neg(), Relaxed);
             cond_resched();
         }
         // Full: what was freed is uncharged before a waiter sees the cycle (`charge`).

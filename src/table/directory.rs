@@ -19,9 +19,10 @@ use kernel::prelude::*;
 use kernel::sync::atomic::Atomic;
 
 use super::segment::Segment;
+use crate::atomic::load_acquire;
 use crate::hash::Key;
 use crate::quota::Charge;
-use crate::rcu::{load_acquire, Kind, Link, Protects, Retired, Shared};
+use crate::rcu::{Kind, Link, Protects, Retired, Shared};
 
 /// Bits that a node decodes at most: the largest has two kilobytes of pointers. The KUnit suites have
 /// small nodes, so that a few thousand keys make a deep tree.

@@ -6,12 +6,12 @@
 //! complete in itself: at every instant, every slot of the directory leads to a segment that has all
 //! the entries for it. New keys come in only between changes.
 
-use kernel::sync::atomic::Release;
 
 use super::directory::{NodePtr, Path, Word, BITS_MAX, DEPTH_MAX};
 use super::segment::{self, Segment, FULL, SLOTS};
 use super::supply::{Needs, Supply};
 use super::Table;
+use crate::atomic::store_release;
 use crate::entry::{Entry, State};
 use crate::hash::Key;
 use crate::rcu::{Protects, Retired, Shared};
@@ -270,7 +270,7 @@ impl<K: Key> Table<K> {
                     Word::node(node.publish(self.generation, halves))
                 }
             };
-            return self.root.store(word.into_raw(), Release);
+            return store_release(&self.root, word.into_raw());
         };
         let (node, first, count) = (last.node, path.first, path.count);
         let edit = match edit {
@@ -319,7 +319,7 @@ impl<K: Key> Table<K> {
             for i in slots {
                 // SAFETY: The node is valid, and the slots those of a path.
                 // Release: pairs with the acquires of `Word::find` and `Path`.
-                unsafe { node.slot(i) }.store(word(i).into_raw(), Release);
+                store_release(unsafe { node.slot(i) }, word(i).into_raw());
             }
             return;
         }
@@ -344,7 +344,7 @@ impl<K: Key> Table<K> {
     ) {
         match level.checked_sub(1).and_then(|above| path.step(above)) {
             // Release: pairs with the acquire in `Table::root`.
-            None => self.root.store(word.into_raw(), Release),
+            None => store_release(&self.root, word.into_raw()),
             Some(above) => {
                 let slot = above.index..above.index + 1;
                 self.put(path, level - 1, slot, |_| word, supply, editor);

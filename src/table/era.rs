@@ -4,6 +4,7 @@
 
 use kernel::sync::atomic::{Atomic, Relaxed};
 
+use crate::atomic::{read_once, write_once};
 use crate::entry::Admit;
 
 /// The live keys of a map between one Clear and the next.
@@ -26,12 +27,12 @@ impl Era {
     /// Live keys; while operations are in flight, those that are about to come or have just gone
     /// may be among them, but none is missing.
     pub(crate) fn live(&self) -> usize {
-        self.live.load(Relaxed)
+        read_once(&self.live)
     }
 
     /// Begins anew, when the table that it belongs to is used again.
     pub(super) fn reset(&self) {
-        self.live.store(0, Relaxed);
+        write_once(&self.live, 0);
     }
 }
 

@@ -29,7 +29,7 @@ mod tags;
 use core::ptr::NonNull;
 use kernel::alloc::Flags;
 use kernel::prelude::*;
-use kernel::sync::atomic::{Atomic, Full, Relaxed};
+use kernel::sync::atomic::{Atomic, Full};
 
 pub use directory::Node;
 pub(crate) use directory::{free as free_node, Path};
@@ -39,10 +39,11 @@ pub use segment::Segment;
 pub(crate) use segment::{free as free_segment, Entries, Spot};
 pub(crate) use supply::{Needs, Supply};
 
+use crate::atomic::{load_acquire, read_once, write_once};
 use crate::entry::Entry;
 use crate::hash::Key;
 use crate::quota::Charge;
-use crate::rcu::{load_acquire, Link, Protects, Shared};
+use crate::rcu::{Link, Protects, Shared};
 use directory::{Target, Word};
 use segment::{first_hash, home, SegmentBox};
 
@@ -144,7 +145,7 @@ impl<K: Key> Table<K> {
 
     /// Slots in use: what the seed's `len(dirty)` would be.
     pub(crate) fn used(&self) -> usize {
-        self.used.load(Relaxed)
+        read_once(&self.used)
     }
 
     /// Changes [`Table::used`], with the mutex held.
@@ -157,17 +158,17 @@ impl<K: Key> Table<K> {
 
     /// Segments of the table.
     pub(crate) fn segments(&self) -> usize {
-        self.segments.load(Relaxed)
+        read_once(&self.segments)
     }
 
     fn add_segments(&self, by: isize) {
         let segments = self.segments().wrapping_add_signed(by);
-        self.segments.store(segments, Relaxed);
+        write_once(&self.segments, segments);
     }
 
     /// Misses so far.
     pub(crate) fn misses(&self) -> usize {
-        self.misses.load(Relaxed)
+        read_once(&self.misses)
     }
 
     /// Counts a miss; whether it is time for promotion.
@@ -176,7 +177,7 @@ impl<K: Key> Table<K> {
     /// fight for the line: a miss that is lost delays a promotion by one.
     #[inline]
     pub(crate) fn count_miss(&self) -> bool {
-        self.misses.store(self.misses().wrapping_add(1), Relaxed);
+        write_once(&self.misses, self.misses().wrapping_add(1));
         self.due()
     }
 
@@ -215,12 +216,12 @@ impl<K: Key> Table<K> {
 
     /// Makes the table the owner of all that it leads to, `bytes` in all.
     pub(crate) fn own(&self, bytes: usize) {
-        self.owned.store(bytes.max(1), Relaxed);
+        write_once(&self.owned, bytes.max(1));
     }
 
     /// The bytes that the table owns, if it takes what it leads to with it when it is freed.
     pub(crate) fn owned(&self) -> Option<usize> {
-        match self.owned.load(Relaxed) {
+        match read_once(&self.owned) {
             0 => None,
             bytes => Some(bytes),
         }

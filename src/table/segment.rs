@@ -15,13 +15,14 @@ use core::marker::PhantomData;
 use core::ptr::{null_mut, NonNull};
 use kernel::alloc::Flags;
 use kernel::prelude::*;
-use kernel::sync::atomic::{Atomic, Relaxed, Release};
+use kernel::sync::atomic::Atomic;
 
 use super::tags;
+use crate::atomic::{load_acquire, read_once, store_release, write_once};
 use crate::entry::Entry;
 use crate::hash::Key;
 use crate::quota::Charge;
-use crate::rcu::{load_acquire, Kind, Link, Retired, Shared};
+use crate::rcu::{Kind, Link, Retired, Shared};
 
 /// Entries in a bucket.
 pub(super) const SLOTS: usize = 7;
@@ -126,7 +127,7 @@ impl<K: Key> Segment<K> {
     /// Replaces the rest of a chain, while the table shares nothing.
     pub(super) fn set_next(&self, next: NonNull<Segment<K>>) {
         // Release: pairs with the acquire in `next`.
-        self.next.store(next.as_ptr(), Release);
+        store_release(&self.next, next.as_ptr());
     }
 
     /// The rest of the chain.
@@ -144,12 +145,12 @@ impl<K: Key> Segment<K> {
 
     /// Whether this is the first of several.
     pub(super) fn is_chain(&self) -> bool {
-        !self.next.load(Relaxed).is_null()
+        !read_once(&self.next).is_null()
     }
 
     /// Slots in use, the rest of the chain not included.
     pub(super) fn used(&self) -> usize {
-        self.used.load(Relaxed)
+        read_once(&self.used)
     }
 
     /// Whether another entry, whatever its home, is to go elsewhere.
@@ -161,19 +162,19 @@ impl<K: Key> Segment<K> {
     /// full.
     pub(super) fn insert(&self, entry: NonNull<Entry<K>>, home: usize, tag: u64) {
         for (_, bucket) in self.buckets_from(home) {
-            let word = bucket.tags.load(Relaxed);
+            let word = read_once(&bucket.tags);
             let Some(i) = tags::first_free(word) else {
                 // Release, like all stores here: whoever sees the mark looks further.
-                bucket.tags.store(word | tags::MORE, Release);
+                store_release(&bucket.tags, word | tags::MORE);
                 continue;
             };
             // Pointer before tag, each Release, pairing with the acquires in `Probe`: who sees the
             // tag sees the pointer, and who sees the pointer sees the entry.
             if let Some(slot) = bucket.slots.get(i) {
-                slot.store(entry.as_ptr(), Release);
+                store_release(slot, entry.as_ptr());
             }
-            bucket.tags.store(tags::set(word, i, tag), Release);
-            self.used.store(self.used() + 1, Relaxed);
+            store_release(&bucket.tags, tags::set(word, i, tag));
+            write_once(&self.used, self.used() + 1);
             return;
         }
         debug_assert!(false, "a full segment");
@@ -188,7 +189,7 @@ impl<K: Key> Segment<K> {
         let mut segment = Some(self);
         while let Some(here) = segment {
             for (at, bucket) in here.buckets_from(home) {
-                let slot = |s: &Atomic<*mut Entry<K>>| s.load(Relaxed) == entry.as_ptr();
+                let slot = |s: &Atomic<*mut Entry<K>>| read_once(s) == entry.as_ptr();
                 if let Some(slot) = bucket.slots.iter().position(slot) {
                     return Some(Spot {
                         segment: here,
@@ -196,7 +197,7 @@ impl<K: Key> Segment<K> {
                         slot,
                     });
                 }
-                if bucket.tags.load(Relaxed) & tags::MORE == 0 {
+                if read_once(&bucket.tags) & tags::MORE == 0 {
                     break;
                 }
             }
@@ -215,15 +216,15 @@ impl<K: Key> Spot<'_, K> {
         let Some(slot) = bucket.slots.get(self.slot) else {
             return;
         };
-        if slot.load(Relaxed).is_null() {
+        if read_once(slot).is_null() {
             return;
         }
         // Readers that still have the tag find null and go on.
-        slot.store(null_mut(), Release);
-        let word = tags::set(bucket.tags.load(Relaxed), self.slot, 0);
-        bucket.tags.store(word, Release);
+        store_release(slot, null_mut());
+        let word = tags::set(read_once(&bucket.tags), self.slot, 0);
+        store_release(&bucket.tags, word);
         let used = &self.segment.used;
-        used.store(used.load(Relaxed) - 1, Relaxed);
+        write_once(&used, read_once(&used) - 1);
     }
 }
 
@@ -395,12 +396,12 @@ impl<'m, K: Key> SegmentBox<'m, K> {
         mut keep: impl FnMut(Shared<'_, Entry<K>>) -> bool,
     ) -> usize {
         let to = &mut *self.segment;
-        to.next = Atomic::new(from.next.load(Relaxed));
+        to.next = Atomic::new(read_once(&from.next));
         let (mut used, mut dropped) = (0, 0);
         for (to, from) in to.buckets.iter_mut().zip(&from.buckets) {
-            let mut word = from.tags.load(Relaxed);
+            let mut word = read_once(&from.tags);
             for (i, (to, from)) in to.slots.iter_mut().zip(&from.slots).enumerate() {
-                let Some(entry) = NonNull::new(from.load(Relaxed)) else {
+                let Some(entry) = NonNull::new(read_once(from)) else {
                     continue;
                 };
                 // SAFETY: In a published segment, and the caller holds the mutex.
