@@ -276,7 +276,11 @@ impl<K: Key, P: Policy> Map<K, P> {
                 }
                 tried
             }
-            Found::Nowhere | Found::Missed(_) => Put::Expunged(value),
+            Found::Missed(dirty) => {
+                dirty.prefetch_insert(hash, &guard);
+                Put::Expunged(value)
+            }
+            Found::Nowhere => Put::Expunged(value),
         };
         drop(guard);
         if due {

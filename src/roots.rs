@@ -481,6 +481,10 @@ impl<K: Key> Roots<K> {
     #[inline]
     pub(crate) fn lookup<'g>(&self, hash: u32, key: &K::Ref, guard: &'g Guard) -> Found<'g, K> {
         let (read, amended) = self.read(guard);
+        if amended {
+            // A miss in read would otherwise wait for memory twice, one time after the other.
+            self.dirty(guard).prefetch(hash, guard);
+        }
         if let Some(entry) = read.find(hash, key, guard) {
             return Found::Read(entry, read);
         }

@@ -100,6 +100,7 @@ impl<K: Key> Table<K> {
         // Bits in which hashes differ from this one: those of all entries, and of those that a new
         // segment would get.
         let (mut all, mut kept, mut differ) = (0, 0, 0);
+        path.segment(editor).prefetch_entries();
         for entry in path.segment(editor).get().entries() {
             all |= entry.hash() ^ hash;
             if editor.is_alone() || entry.state() != State::Deleted {

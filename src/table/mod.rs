@@ -132,6 +132,19 @@ impl<K: Key> Table<K> {
             .find(|e| Entry::is(e.as_ptr(), e.get(), hash, key))
     }
 
+    /// Announces that a key will be looked up here if it is not found elsewhere.
+    #[inline]
+    pub(crate) fn prefetch(&self, hash: u32, protects: &impl Protects) {
+        let (segment, shift) = self.segment(hash, protects);
+        segment.prefetch(home(hash, shift));
+    }
+
+    /// Announces that an entry is going to be inserted here.
+    #[inline]
+    pub(crate) fn prefetch_insert(&self, hash: u32, protects: &impl Protects) {
+        self.segment(hash, protects).0.prefetch_head();
+    }
+
     /// The segment of a hash, to look at its entries in the order of hashes.
     pub(crate) fn leaf<'p>(&self, hash: u32, protects: &'p impl Protects) -> Leaf<'p, K> {
         let mut path = self.path(hash, protects);

@@ -18,7 +18,7 @@ use kernel::prelude::*;
 use kernel::sync::atomic::Atomic;
 
 use super::tags;
-use crate::atomic::{load_acquire, read_once, store_release, write_once};
+use crate::atomic::{load_acquire, prefetch, read_once, store_release, write_once};
 use crate::entry::Entry;
 use crate::hash::Key;
 use crate::quota::Charge;
@@ -103,6 +103,28 @@ impl<K: Key> Segment<K> {
         };
         probe.enter(home);
         probe
+    }
+
+    /// Announces a look at a home.
+    #[inline]
+    pub(super) fn prefetch(&self, home: usize) {
+        if let Some(bucket) = self.buckets.get(home) {
+            prefetch(bucket);
+        }
+    }
+
+    /// Announces a change of the segment.
+    #[inline]
+    pub(super) fn prefetch_head(&self) {
+        prefetch(self);
+    }
+
+    /// Announces a look at all entries but those of the rest of the chain: in memory they are far
+    /// apart, and to wait for one after the other takes long.
+    pub(super) fn prefetch_entries(&self) {
+        for slot in self.buckets.iter().flat_map(|bucket| &bucket.slots) {
+            prefetch(read_once(slot));
+        }
     }
 
     /// All entries, those of the whole chain.
