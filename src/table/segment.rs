@@ -123,7 +123,7 @@ impl<K: Key> Segment<K> {
     /// apart, and to wait for one after the other takes long.
     pub(super) fn prefetch_entries(&self) {
         for slot in self.buckets.iter().flat_map(|bucket| &bucket.slots) {
-            prefetch(read_once(slot));
+            prefetch(read_once(slot).cast_const());
         }
     }
 
