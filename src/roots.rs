@@ -481,18 +481,21 @@ impl<K: Key> Roots<K> {
     #[inline]
     pub(crate) fn lookup<'g>(&self, hash: u32, key: &K::Ref, guard: &'g Guard) -> Found<'g, K> {
         let (read, amended) = self.read(guard);
-        if amended {
-            // A miss in read would otherwise wait for memory twice, one time after the other.
-            self.dirty(guard).prefetch(hash, guard);
-        }
-        if let Some(entry) = read.find(hash, key, guard) {
-            return Found::Read(entry, read);
-        }
         if !amended {
-            return Found::Nowhere;
+            return match read.find(hash, key, guard) {
+                Some(entry) => Found::Read(entry, read),
+                None => Found::Nowhere,
+            };
         }
         let dirty = self.dirty(guard);
-        match dirty.find(hash, key, guard) {
+        let in_read = read.search(hash, guard);
+        // Both at once, or else a miss in read would wait for memory twice.
+        let in_dirty = dirty.search(hash, guard);
+        in_dirty.prefetch();
+        if let Some(entry) = in_read.find(key) {
+            return Found::Read(entry, read);
+        }
+        match in_dirty.find(key) {
             Some(entry) => Found::Dirty(entry, dirty),
             None => Found::Missed(dirty),
         }

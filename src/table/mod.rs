@@ -126,17 +126,18 @@ impl<K: Key> Table<K> {
         key: &K::Ref,
         protects: &'p impl Protects,
     ) -> Option<Shared<'p, Entry<K>>> {
-        let (segment, shift) = self.segment(hash, protects);
-        segment
-            .probe(home(hash, shift), tags::of(hash))
-            .find(|e| Entry::is(e.as_ptr(), e.get(), hash, key))
+        self.search(hash, protects).find(key)
     }
 
-    /// Announces that a key will be looked up here if it is not found elsewhere.
+    /// The first half of [`Table::find`]: how far it can come without a look at a segment.
     #[inline]
-    pub(crate) fn prefetch(&self, hash: u32, protects: &impl Protects) {
+    pub(crate) fn search<'p>(&self, hash: u32, protects: &'p impl Protects) -> Search<'p, K> {
         let (segment, shift) = self.segment(hash, protects);
-        segment.prefetch(home(hash, shift));
+        Search {
+            segment,
+            home: home(hash, shift),
+            hash,
+        }
     }
 
     /// Announces that an entry is going to be inserted here.
@@ -315,6 +316,29 @@ unsafe fn free_tree<K: Key>(word: Word<K>, spare: Option<NonNull<Segment<K>>>) -
         }
     }
     bytes
+}
+
+/// A lookup that has found out where to look.
+pub(crate) struct Search<'p, K: Key> {
+    segment: &'p Segment<K>,
+    home: usize,
+    hash: u32,
+}
+
+impl<'p, K: Key> Search<'p, K> {
+    /// Announces the second half.
+    #[inline]
+    pub(crate) fn prefetch(&self) {
+        self.segment.prefetch(self.home);
+    }
+
+    /// The second half of [`Table::find`].
+    #[inline]
+    pub(crate) fn find(self, key: &K::Ref) -> Option<Shared<'p, Entry<K>>> {
+        self.segment
+            .probe(self.home, tags::of(self.hash))
+            .find(|e| Entry::is(e.as_ptr(), e.get(), self.hash, key))
+    }
 }
 
 /// A segment, and its chain, of a table at some instant.
