@@ -12,6 +12,7 @@
 #define _BENCH_CONTENDER_H
 
 #include <linux/cache.h>
+#include <linux/compiler.h>
 #include <linux/err.h>
 #include <linux/errno.h>
 #include <linux/hash.h>
@@ -180,85 +181,118 @@ static __always_inline void *bench_value(u64 number, unsigned int version)
 	return (void *)(((number + 1) << 16) | ((version & 0x1fff) << 3));
 }
 
-/* What one thread has done. */
+/* What one thread has done in a pass; zero when it begins. */
 struct bench_thread {
-	/* What the body of the workload finds out; sums that check() compares. */
+	/* What the body finds out, for check() to judge. */
 	u64 hits;
 	u64 sum;
-	/* Kept by the harness: operations done, and the time that they took. */
+	/* For the workload's own use. */
+	u64 state[4];
+	/* The harness's: operations done, the time that they took. */
 	u64 ops;
 	u64 ns;
 	int error;
-	/* For the workload's own use: next new key, and so on. */
-	u64 state[4];
 } ____cacheline_aligned_in_smp;
 
-struct bench_latency;
+/* What a line of results says; what was not measured is 0 and left out. */
+struct bench_figures {
+	u64 ops;
+	/* Hundredths of a nanosecond for an operation of one thread. */
+	u64 centi_ns;
+	u64 p50, p99, p999, max;
+	/* Bytes for a key, and while the map was filled; -1: not measured. */
+	s64 bytes, peak;
+};
 
-/* One run of one workload by one contender. */
+/* One contender, with keys of one length, at one size. */
 struct bench_run {
+	const struct bench_contender *contender;
+	/*
+	 * A map with the keys of the numbers below size, for all workloads that
+	 * leave its keys as they are; others make their own in setup().
+	 */
 	struct map *map;
+	/* A power of two. */
 	unsigned long size;
 	unsigned int threads;
-	/* Operations that each thread is to do. */
+	unsigned int round;
+	/* Operations that each thread is to do in this pass. */
 	u64 ops;
-	/* Whether index draws are Zipf-distributed (s = 0.99), or uniform. */
-	bool zipf;
 	struct bench_thread thread[BENCH_THREADS];
 
-	/* What the threads look up: keys, and the numbers that they are of. */
+	/*
+	 * A stream for each thread, one behind the other: keys, and the numbers
+	 * that they are of. A thread that comes to its end begins anew.
+	 */
 	struct map_key *keys;
 	u32 *numbers;
-	unsigned long keys_mask;
-
-	/* Where a workload measures for itself, it leaves its figures here. */
-	struct bench_latency *latency;
-	u64 ns, p50, max;
-	u64 bytes, peak;
-	bool own_figures;
+	/* Keys of a stream, a power of two and at least size; less one. */
+	unsigned long mask;
 
 	/* For the workload's own use. */
+	long grown;
 	void *private;
 };
 
 /* How a workload runs. */
-#define BENCH_LOOKUP	1	/* only looks up: measured with SMP */
-#define BENCH_UPDATE	2	/* measured without SMP */
-#define BENCH_SCALE	4	/* also measured with all threads */
-#define BENCH_OURS	8	/* measured with SMP too for contenders that do
-				 * not disable interrupts for it
-				 */
-#define BENCH_MIX	16	/* once uniform, once with zipf */
-#define BENCH_GO	32	/* one of Go's: size and keys are its own */
+#define BENCH_SMP	BIT(0)	/* on the kernel with SMP, by one thread, by two */
+#define BENCH_UP	BIT(1)	/* on the one without */
+#define BENCH_OWN_MAP	BIT(2)	/* setup() and teardown() make and destroy it */
+#define BENCH_LATENCY	BIT(3)	/* latencies only, of one pass */
+#define BENCH_MEMORY	BIT(4)	/* about bytes: less often, and in large maps */
 
 /*
- * A workload. The harness calls setup(), then body() in each thread with all
- * threads starting together, then check() if there is one, then teardown().
+ * A workload: either measure(), which does and reports everything by itself;
+ * or else, for each pass, the harness calls setup(), then body() in all threads
+ * at once, check(), and teardown(). All but body() and measure() may be absent.
  *
  * body() does the operations @from to @from + @count - 1 of a thread; it is
- * called for a batch at a time, and the time between two batches does not
- * count. To get latencies, it is called for one operation at a time. It must
- * not sleep for other reasons than its map's.
+ * called for a batch at a time, and to get latencies for one operation.
  */
 struct bench_workload {
 	const char *name;
 	unsigned int flags;
-	/* Fewest operations of a thread that make sense; 0: any number. */
-	u64 ops_max;
+	/* May lower run->ops; the harness then makes more passes. */
 	int (*setup)(struct bench_run *run);
 	void (*body)(struct bench_run *run, unsigned int thread, u64 from,
 		     u64 count);
-	/* 0, or an error if the answers were wrong; it says which. */
-	int (*check)(struct bench_run *run);
+	/* Whether the answers were right. */
+	bool (*check)(struct bench_run *run);
 	void (*teardown)(struct bench_run *run);
+	int (*measure)(struct bench_run *run);
 };
 
 /* A contender, for one length of keys. */
 struct bench_contender {
 	const char *name;
 	unsigned int key_len;
-	const struct bench_workload *workloads; /* ends with one without a name */
-	const struct bench_workload *go_workloads; /* likewise, or NULL */
+	/* Makes run->map, and destroys it. */
+	int (*fill)(struct bench_run *run);
+	void (*empty)(struct bench_run *run);
+	/* Each ends with one without a name; either may be NULL. */
+	const struct bench_workload *workloads;
+	const struct bench_workload *go_workloads;
 };
+
+/* Random numbers for the streams, from harness.c. */
+enum bench_draw {
+	BENCH_UNIFORM,		/* below size */
+	BENCH_MIX_UNIFORM,	/* below 2 * size */
+	BENCH_MIX_ZIPF,		/* the same, by Zipf's law (s = 0.99) */
+	BENCH_DRAWS,
+};
+
+u32 bench_draw(const struct bench_run *run, enum bench_draw draw,
+	       unsigned long i);
+
+/* Random numbers below 100, a prime number of them. */
+#define BENCH_DICE 65521
+extern u8 bench_dice[BENCH_DICE];
+
+void bench_report(const struct bench_run *run, const char *workload,
+		  const struct bench_figures *figures);
+
+/* Bytes of the guest that are not free. */
+u64 bench_memory_used(void);
 
 #endif /* _BENCH_CONTENDER_H */
