@@ -292,6 +292,9 @@ extern u8 bench_dice[BENCH_DICE];
 void bench_report(const struct bench_run *run, const char *workload,
 		  const struct bench_figures *figures);
 
+/* Nanoseconds since some moment. */
+u64 bench_clock(void);
+
 /* Bytes of the guest that are not free. */
 u64 bench_memory_used(void);
 
