@@ -8,7 +8,8 @@ contenders := syncmap syncmap-counted rhashtable hashtable rbtree loop
 obj-m := syncmap_bench.o
 syncmap_bench-y := $(bench)/harness.o $(bench)/ours.o src/lib.o src/helpers.o
 
-# User Mode Linux with much memory puts modules where 32 bits do not reach.
+# User Mode Linux with much memory puts modules where addresses of 31 bits, which
+# clang uses for small data, do not reach.
 ccflags-$(CONFIG_UML) += -mlarge-data-threshold=0
 
 # Each contender is one file, and an object for each length of keys.
