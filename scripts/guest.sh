@@ -20,7 +20,7 @@ brief() {
 	if [ -n "${V:-}" ]; then
 		cat
 	else
-		sed -u -nE '/^## (begin|end)|^ *(ok|[0-9.]+$|#|K?TAP version)/!p
+		sed -u -nE '/^## (begin|end)|^bench: |^ *(ok|[0-9.]+$|#|K?TAP version)/!p
 			s/^## begin (.*)/      ... \1/p'
 	fi
 }

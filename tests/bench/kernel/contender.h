@@ -56,6 +56,7 @@ static inline void map_destroy(struct map *map);
 static inline bool map_lookup(struct map *map, const struct map_key *key,
 			      void **value);
 
+#ifndef MAP_LOOKUP_ONLY
 /* Inserts or overwrites: 0 if the key was new, 1 if it had a value. */
 static inline int map_store(struct map *map, const struct map_key *key,
 			    void *value);
@@ -75,12 +76,14 @@ static inline bool map_delete(struct map *map, const struct map_key *key);
 static inline int map_swap(struct map *map, const struct map_key *key,
 			   void *value, void **old);
 
+#ifndef MAP_NO_LOAD_OR_STORE
 /*
  * 1 if the key has a value, which is in *@actual; 0 if it had none, and @value
  * has been stored (and is in *@actual).
  */
 static inline int map_load_or_store(struct map *map, const struct map_key *key,
 				    void *value, void **actual);
+#endif
 
 /* Deletes a key; whether it was there, and if so its value in *@old. */
 static inline bool map_load_and_delete(struct map *map,
@@ -95,6 +98,7 @@ static inline int map_compare_and_swap(struct map *map,
 static inline bool map_compare_and_delete(struct map *map,
 					  const struct map_key *key, void *old);
 
+#ifndef MAP_NO_RANGE
 /*
  * Calls @visit for the keys, in no order, until it returns false. Returns the
  * number of calls. @visit must not sleep.
@@ -103,6 +107,7 @@ static inline unsigned long map_range(struct map *map,
 				      bool (*visit)(const struct map_key *key,
 						    void *value, void *arg),
 				      void *arg);
+#endif
 
 /* Deletes all keys. */
 static inline int map_clear(struct map *map);
@@ -118,11 +123,15 @@ static inline void map_settle(struct map *map);
  * allocator has for them, as far as the contender can tell; 0 if it cannot.
  */
 static inline unsigned long map_bytes(struct map *map, unsigned long n);
+#endif /* !MAP_LOOKUP_ONLY */
 
 /*
- * A contender that lacks an operation defines one of these before it includes
- * workloads.h, which then has no workload that needs it:
+ * A contender that lacks operations defines one of these before it includes this
+ * header, and then takes no part in workloads that need them:
  * MAP_NO_LOAD_OR_STORE, MAP_NO_RANGE, MAP_LOOKUP_ONLY.
+ *
+ * MAP_OVERWRITES_WITH_IRQS: map_replace() does not disable interrupts, which is
+ * expensive in User Mode Linux with SMP.
  *
  * MAP_HAS_PROMOTE: there are a read and a dirty table, and
  * static inline void map_promote(struct map *map) promotes the latter.

@@ -54,10 +54,14 @@ static unsigned int samples = 20000;
 module_param(samples, uint, 0444);
 MODULE_PARM_DESC(samples, "Latencies for a result, 0 for none (default: 20000)");
 
+static bool go;
+module_param(go, bool, 0444);
+MODULE_PARM_DESC(go, "Go's benchmarks instead of the others (default: no)");
+
 /* Operations between two chances for others to run. */
 #define BATCH 1024
 /* Passes for a result, where each needs a new map. */
-#define MAX_PASSES 32
+#define MAX_PASSES 8
 #define MIN_STREAM 8192
 
 #define FOR_EACH_CONTENDER(X)					\
@@ -544,15 +548,14 @@ static int run_list(struct bench_run *run, const struct bench_workload *load,
 
 static int run_contender(struct bench_run *run)
 {
-	int err = run_list(run, run->contender->workloads, false);
+	int err;
 
+	if (go)
+		return run_list(run, run->contender->go_workloads, true);
+	err = run_list(run, run->contender->workloads, false);
 	if (run->map)
 		run->contender->empty(run);
-	err = err ?: run_list(run, run->contender->workloads, true);
-	/* Go's have a size of their own. */
-	if (run->size == sizes[0])
-		err = err ?: run_list(run, run->contender->go_workloads, true);
-	return err;
+	return err ?: run_list(run, run->contender->workloads, true);
 }
 
 static int run_all(struct bench_run *run, u32 size, u32 key)

@@ -11,6 +11,7 @@
 
 #define CONTENDER hashtable
 #define CONTENDER_NAME "hashtable"
+#define MAP_OVERWRITES_WITH_IRQS
 #include "contender.h"
 
 #define TABLE_BITS 17
