@@ -19,6 +19,7 @@
 #include <linux/sched/signal.h>
 
 #include "contender.h"
+#include "contenders.h"
 
 static char *contenders = "";
 module_param(contenders, charp, 0444);
@@ -64,23 +65,26 @@ MODULE_PARM_DESC(go, "Go's benchmarks instead of the others (default: no)");
 #define MAX_PASSES 8
 #define MIN_STREAM 8192
 
-#define FOR_EACH_CONTENDER(X)					\
-	X(syncmap, 8) X(syncmap, 16) X(syncmap, 64)		\
-	X(syncmap_counted, 8) X(syncmap_counted, 16)		\
-	X(syncmap_counted, 64)					\
-	X(rhashtable, 8) X(rhashtable, 16) X(rhashtable, 64)	\
-	X(xarray, 8)						\
-	X(hashtable, 8) X(hashtable, 16) X(hashtable, 64)	\
-	X(rbtree, 8) X(rbtree, 16) X(rbtree, 64)		\
-	X(loop, 8) X(loop, 16) X(loop, 64)
-
-#define DECLARE_CONTENDER(name, len) \
-	extern const struct bench_contender bench_##name##_##len;
-FOR_EACH_CONTENDER(DECLARE_CONTENDER)
-
-#define REFER_TO_CONTENDER(name, len) &bench_##name##_##len,
 static const struct bench_contender *const all[] = {
-	FOR_EACH_CONTENDER(REFER_TO_CONTENDER)
+	&bench_syncmap_8,
+	&bench_syncmap_16,
+	&bench_syncmap_64,
+	&bench_syncmap_counted_8,
+	&bench_syncmap_counted_16,
+	&bench_syncmap_counted_64,
+	&bench_rhashtable_8,
+	&bench_rhashtable_16,
+	&bench_rhashtable_64,
+	&bench_xarray_8,
+	&bench_hashtable_8,
+	&bench_hashtable_16,
+	&bench_hashtable_64,
+	&bench_rbtree_8,
+	&bench_rbtree_16,
+	&bench_rbtree_64,
+	&bench_loop_8,
+	&bench_loop_16,
+	&bench_loop_64,
 };
 
 /*
@@ -376,8 +380,10 @@ static int work(void *arg)
 	u64 start;
 
 	atomic_dec(&me->pass->waiting);
-	while (atomic_read_acquire(&me->pass->waiting))
-		yield();
+	while (atomic_read_acquire(&me->pass->waiting)) {
+		cpu_relax();
+		cond_resched();
+	}
 	start = bench_clock();
 	if (me->pass->latency)
 		run_latency(me->pass, me->thread);

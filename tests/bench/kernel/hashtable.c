@@ -24,7 +24,7 @@ struct object {
 };
 
 struct map {
-	spinlock_t lock;
+	spinlock_t lock; /* taken by whoever changes the table or a value */
 	DECLARE_HASHTABLE(table, TABLE_BITS);
 };
 

@@ -5,10 +5,8 @@
 //! Each is what a user would export to C: it takes the read-side critical section where there is one
 //! to take, and calls the library. Their prototypes are in `syncmap.c`.
 //!
-//! # Safety
-//!
-//! Of all functions: `map` comes from the `create` of the same name and has not been destroyed; `key`
-//! points to a key, and `old`, `value` and `actual`, where they are pointers to words, to such.
+//! The references that they take are pointers to C, which keeps to their rules: they are valid for the
+//! call, and `map` comes from the `create` of the same name.
 
 use core::ptr::null_mut;
 use kernel::prelude::*;
@@ -48,37 +46,39 @@ macro_rules! common {
     ($prefix:ident, $len:literal, $key:ty, $map:ty, $new:expr, $word:ident) => {
         kernel::macros::paste! {
             #[no_mangle]
-            extern "C" fn [<$prefix _ $len _create>]() -> *mut c_void {
+            extern "C" fn [<$prefix _ $len _create>](_keys: c_ulong) -> *mut c_void {
                 match KBox::pin_init($new, GFP_KERNEL) {
                     Ok(map) => map.into_foreign(),
                     Err(_) => null_mut(),
                 }
             }
 
+            /// # Safety
+            ///
+            /// `map` comes from `create`, and nobody uses it any more.
             #[no_mangle]
             unsafe extern "C" fn [<$prefix _ $len _destroy>](map: *mut c_void) {
-                // SAFETY: By the contract of the functions; nobody uses the map any more.
+                // SAFETY: By the contract of the function.
                 drop(unsafe { <Pin<KBox<$map>>>::from_foreign(map) });
             }
 
             #[no_mangle]
-            unsafe extern "C" fn [<$prefix _ $len _store>](
+            extern "C" fn [<$prefix _ $len _store>](
                 map: &$map,
                 key: &$key,
                 value: *mut c_void,
             ) -> c_int {
                 let mut old = null_mut();
-                // SAFETY: By the contract of the functions.
-                unsafe { [<$prefix _ $len _swap>](map, key, value, &mut old) }
+                [<$prefix _ $len _swap>](map, key, value, &mut old)
             }
 
             #[no_mangle]
-            unsafe extern "C" fn [<$prefix _ $len _delete>](map: &$map, key: &$key) -> bool {
+            extern "C" fn [<$prefix _ $len _delete>](map: &$map, key: &$key) -> bool {
                 map.delete(key)
             }
 
             #[no_mangle]
-            unsafe extern "C" fn [<$prefix _ $len _load_and_delete>](
+            extern "C" fn [<$prefix _ $len _load_and_delete>](
                 map: &$map,
                 key: &$key,
                 old: &mut *mut c_void,
@@ -93,25 +93,25 @@ macro_rules! common {
             }
 
             #[no_mangle]
-            unsafe extern "C" fn [<$prefix _ $len _clear>](map: &$map) -> c_int {
+            extern "C" fn [<$prefix _ $len _clear>](map: &$map) -> c_int {
                 map.clear(GFP_KERNEL).map_or_else(|error| error.to_errno(), |()| 0)
             }
 
             #[no_mangle]
-            unsafe extern "C" fn [<$prefix _ $len _promote>](map: &$map) {
+            extern "C" fn [<$prefix _ $len _promote>](map: &$map) {
                 map.promote_now();
             }
 
             /// Waits for a grace period or two; whether no deleted keys are left.
             #[no_mangle]
-            unsafe extern "C" fn [<$prefix _ $len _settle>](map: &$map) -> bool {
+            extern "C" fn [<$prefix _ $len _settle>](map: &$map) -> bool {
                 map.drain();
                 let stats = map.stats();
                 stats.read_slots.max(stats.dirty_slots) <= stats.entries && stats.retired_bytes == 0
             }
 
             #[no_mangle]
-            unsafe extern "C" fn [<$prefix _ $len _bytes>](map: &$map) -> c_ulong {
+            extern "C" fn [<$prefix _ $len _bytes>](map: &$map) -> c_ulong {
                 map.stats().bytes
             }
         }
@@ -137,7 +137,7 @@ macro_rules! borrowed {
 
         kernel::macros::paste! {
             #[no_mangle]
-            unsafe extern "C" fn [<syncmap_ $len _lookup>](
+            extern "C" fn [<syncmap_ $len _lookup>](
                 map: &Map<Fixed<$key>, Borrowed>,
                 key: &$key,
                 value: &mut *mut c_void,
@@ -153,7 +153,7 @@ macro_rules! borrowed {
             }
 
             #[no_mangle]
-            unsafe extern "C" fn [<syncmap_ $len _swap>](
+            extern "C" fn [<syncmap_ $len _swap>](
                 map: &Map<Fixed<$key>, Borrowed>,
                 key: &$key,
                 value: *mut c_void,
@@ -175,7 +175,7 @@ macro_rules! borrowed {
             }
 
             #[no_mangle]
-            unsafe extern "C" fn [<syncmap_ $len _compare_and_swap>](
+            extern "C" fn [<syncmap_ $len _compare_and_swap>](
                 map: &Map<Fixed<$key>, Borrowed>,
                 key: &$key,
                 old: *mut c_void,
@@ -190,7 +190,7 @@ macro_rules! borrowed {
             }
 
             #[no_mangle]
-            unsafe extern "C" fn [<syncmap_ $len _compare_and_delete>](
+            extern "C" fn [<syncmap_ $len _compare_and_delete>](
                 map: &Map<Fixed<$key>, Borrowed>,
                 key: &$key,
                 old: *mut c_void,
@@ -216,7 +216,7 @@ macro_rules! counted {
 
         kernel::macros::paste! {
             #[no_mangle]
-            unsafe extern "C" fn [<syncmap_counted_ $len _lookup>](
+            extern "C" fn [<syncmap_counted_ $len _lookup>](
                 map: &SyncMap<$key, u64>,
                 key: &$key,
                 value: &mut *mut c_void,
@@ -232,7 +232,7 @@ macro_rules! counted {
             }
 
             #[no_mangle]
-            unsafe extern "C" fn [<syncmap_counted_ $len _swap>](
+            extern "C" fn [<syncmap_counted_ $len _swap>](
                 map: &SyncMap<$key, u64>,
                 key: &$key,
                 value: *mut c_void,
@@ -250,7 +250,7 @@ macro_rules! counted {
             }
 
             #[no_mangle]
-            unsafe extern "C" fn [<syncmap_counted_ $len _load_or_store>](
+            extern "C" fn [<syncmap_counted_ $len _load_or_store>](
                 map: &SyncMap<$key, u64>,
                 key: &$key,
                 value: *mut c_void,
@@ -270,7 +270,7 @@ macro_rules! counted {
             }
 
             #[no_mangle]
-            unsafe extern "C" fn [<syncmap_counted_ $len _compare_and_swap>](
+            extern "C" fn [<syncmap_counted_ $len _compare_and_swap>](
                 map: &SyncMap<$key, u64>,
                 key: &$key,
                 old: *mut c_void,
@@ -283,7 +283,7 @@ macro_rules! counted {
             }
 
             #[no_mangle]
-            unsafe extern "C" fn [<syncmap_counted_ $len _compare_and_delete>](
+            extern "C" fn [<syncmap_counted_ $len _compare_and_delete>](
                 map: &SyncMap<$key, u64>,
                 key: &$key,
                 old: *mut c_void,
@@ -291,6 +291,9 @@ macro_rules! counted {
                 map.compare_and_delete(key, &number(old)).is_some()
             }
 
+            /// # Safety
+            ///
+            /// `visit` may be called with `arg`.
             #[no_mangle]
             unsafe extern "C" fn [<syncmap_counted_ $len _range>](
                 map: &SyncMap<$key, u64>,
@@ -300,7 +303,7 @@ macro_rules! counted {
                 let mut calls = 0;
                 map.range(|key, value| {
                     calls += 1;
-                    // SAFETY: By the contract of the functions.
+                    // SAFETY: By the contract of the function.
                     unsafe { visit(key, word(*value), arg) }
                 });
                 calls

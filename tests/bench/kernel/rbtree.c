@@ -18,7 +18,7 @@ struct object {
 };
 
 struct map {
-	struct mutex lock;
+	struct mutex lock; /* protects everything */
 	struct rb_root root;
 };
 

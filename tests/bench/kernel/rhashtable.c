@@ -353,13 +353,15 @@ static inline void map_settle(struct map *map)
 
 static inline unsigned long map_bytes(struct map *map, unsigned long n)
 {
-	unsigned long bytes;
+	struct bucket_table *table;
+	size_t bytes;
 
 	rcu_read_lock();
-	bytes = kmalloc_size_roundup(struct_size_t(struct bucket_table, buckets,
-			rcu_dereference(map->table.tbl)->size));
+	table = rcu_dereference(map->table.tbl);
+	bytes = struct_size(table, buckets, table->size);
 	rcu_read_unlock();
-	return bytes + n * kmalloc_size_roundup(sizeof(struct object));
+	return kmalloc_size_roundup(bytes) +
+		n * kmalloc_size_roundup(sizeof(struct object));
 }
 
 #include "workloads.h"

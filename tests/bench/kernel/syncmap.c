@@ -20,7 +20,7 @@
 	__PASTE(__PASTE(__PASTE(CONTENDER, _), __PASTE(KEY_LEN, _)), op)
 
 /* In ours.rs; what they return is what the operations below return. */
-struct map *OURS(create)(void);
+struct map *OURS(create)(unsigned long n);
 void OURS(destroy)(struct map *map);
 bool OURS(lookup)(struct map *map, const struct map_key *key, void **value);
 int OURS(swap)(struct map *map, const struct map_key *key, void *value,
@@ -50,7 +50,7 @@ unsigned long OURS(range)(struct map *map,
 
 static inline struct map *map_create(unsigned long n)
 {
-	return OURS(create)() ?: ERR_PTR(-ENOMEM);
+	return OURS(create)(n) ?: ERR_PTR(-ENOMEM);
 }
 
 static inline void map_destroy(struct map *map)

@@ -7,6 +7,8 @@
 #include <linux/math64.h>
 #include <linux/sort.h>
 
+#include "contenders.h"
+
 #ifdef MAP_LOOKUP_ONLY
 #define LOOKUP_ONLY true
 #else
@@ -306,18 +308,20 @@ static void insert_body(struct bench_run *run, unsigned int thread, u64 from,
 
 static bool insert_check(struct bench_run *run)
 {
-	u64 n = run->size / 2, found;
+	u64 n = run->size / 2;
 
 	for (unsigned int t = 0; t < run->threads; t++) {
 		if (run->thread[t].hits != run->ops)
 			return false;
 		n += run->ops;
 	}
-	found = count_numbers(run->map, 0, run->size, 1);
-	return found == n;
+	return count_numbers(run->map, 0, run->size, 1) == n;
 }
 
-/* Percentages of operations, the rest updates, upon twice as many keys as are there in the beginning. */
+/*
+ * Percentages of operations, the rest being overwrites, upon twice as many keys
+ * as are there in the beginning.
+ */
 struct mix {
 	u8 lookup, insert, delete;
 };
@@ -334,7 +338,6 @@ static __always_inline void mix_body(struct bench_run *run, unsigned int thread,
 
 	for (u64 n = from; n < from + count; n++) {
 		const u64 i = place_of(run, thread, n);
-
 		const struct map_key *key = &run->keys[i];
 		u8 side = bench_dice[place];
 
@@ -383,7 +386,7 @@ static bool mix_check(struct bench_run *run)
 }
 
 static void read_heavy_body(struct bench_run *run, unsigned int thread, u64 from,
-		         u64 count)
+			    u64 count)
 {
 	static const struct mix mix = { 98, 1, 1 };
 
@@ -391,7 +394,7 @@ static void read_heavy_body(struct bench_run *run, unsigned int thread, u64 from
 }
 
 static void exchange_body(struct bench_run *run, unsigned int thread, u64 from,
-		       u64 count)
+			  u64 count)
 {
 	static const struct mix mix = { 10, 40, 40 };
 
@@ -399,7 +402,7 @@ static void exchange_body(struct bench_run *run, unsigned int thread, u64 from,
 }
 
 static void rapid_grow_body(struct bench_run *run, unsigned int thread, u64 from,
-		         u64 count)
+			    u64 count)
 {
 	static const struct mix mix = { 5, 80, 5 };
 
@@ -640,8 +643,6 @@ static const struct bench_workload workloads[] = {
 
 #define BENCH_CONTENDER_NAME(name, len) \
 	__PASTE(__PASTE(bench_, name), __PASTE(_, len))
-
-extern const struct bench_contender BENCH_CONTENDER_NAME(CONTENDER, KEY_LEN);
 
 const struct bench_contender BENCH_CONTENDER_NAME(CONTENDER, KEY_LEN) = {
 	.name = CONTENDER_NAME,
