@@ -19,14 +19,23 @@ export QUICK=${QUICK:-}
 groups() {
 	local few='overwrite,churn,insert,fill-worst,copy-all,start-dirty-worst'
 	few+=',lookup-hit,lookup-miss,lookup-dirty,read-heavy-uniform'
-	few+=',exchange-uniform,rapid-grow-uniform,memory'
+	few+=',exchange-uniform,rapid-grow-uniform'
+	local all=$few,read-heavy-zipf,exchange-zipf,rapid-grow-zipf
+	local memory=65536,1048576
+	[ -z "$QUICK" ] || memory=65536
+	# Memory first, while the allocator has not been used much.
+	if [ "$1" = up ]; then
+		say "memory:workloads=memory rounds=3 sizes=$memory"
+	fi
 	if [ -n "$QUICK" ]; then
-		say "64 Ki keys:sizes=65536 ops=65536 samples=8192 workloads=$few"
-		say "Go's benchmarks:go=1 sizes=1024 ops=65536 samples=0"
+		say "64 Ki keys:sizes=65536 ops=32768 samples=4096 workloads=$few"
+		say "Go's benchmarks:go=1 sizes=1024 ops=32768 samples=0"
 		return
 	fi
-	say "1 Ki keys:sizes=1024 ops=500000 samples=50000"
-	say "64 Ki keys of 8, 16 and 64 bytes:sizes=65536 keys=8,16,64 ops=500000 samples=50000"
+	say "1 Ki keys:sizes=1024 ops=500000 samples=50000 workloads=$all"
+	say "64 Ki keys:sizes=65536 ops=500000 samples=50000 workloads=$all"
+	say "64 Ki keys of 16 and 64 bytes:sizes=65536 keys=16,64 ops=200000" \
+		"samples=20000 workloads=$few"
 	say "1 Mi keys:sizes=1048576 ops=1000000 samples=50000 workloads=$few"
 	say "Go's benchmarks:go=1 sizes=1024 ops=500000 samples=20000"
 }

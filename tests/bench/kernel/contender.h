@@ -307,4 +307,7 @@ u64 bench_clock(void);
 /* Bytes of the guest that are not free. */
 u64 bench_memory_used(void);
 
+/* The same, when nothing is being freed any more. Sleeps. */
+u64 bench_memory_at_rest(void);
+
 #endif /* _BENCH_CONTENDER_H */

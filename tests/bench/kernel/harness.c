@@ -11,6 +11,7 @@
  * each operation; that of the contender loop is the clock's.
  */
 #include <linux/completion.h>
+#include <linux/delay.h>
 #include <linux/kthread.h>
 #include <linux/ktime.h>
 #include <linux/math64.h>
@@ -43,9 +44,9 @@ static unsigned int rounds = 7;
 module_param(rounds, uint, 0444);
 MODULE_PARM_DESC(rounds, "Rounds (default: 7)");
 
-static unsigned int memory_rounds = 1;
+static unsigned int memory_rounds = 3;
 module_param(memory_rounds, uint, 0444);
-MODULE_PARM_DESC(memory_rounds, "Rounds in which memory is measured (default: 1)");
+MODULE_PARM_DESC(memory_rounds, "Rounds in which memory is measured (default: 3)");
 
 static unsigned int ops = 200000;
 module_param(ops, uint, 0444);
@@ -298,6 +299,22 @@ u64 bench_memory_used(void)
 
 	si_meminfo(&info);
 	return (u64)(info.totalram - info.freeram) << PAGE_SHIFT;
+}
+
+u64 bench_memory_at_rest(void)
+{
+	u64 used = bench_memory_used(), before;
+	int rounds = 0, calm = 0;
+
+	/* What is freed by RCU may free more; workers take their time. */
+	do {
+		before = used;
+		rcu_barrier();
+		msleep(20);
+		used = bench_memory_used();
+		calm = used == before ? calm + 1 : 0;
+	} while (calm < 3 && ++rounds < 200);
+	return used;
 }
 
 #define ADD(...) \

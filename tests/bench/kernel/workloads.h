@@ -434,7 +434,7 @@ static int copy_all_measure(struct bench_run *run)
 /* Bytes for each of @n keys. */
 static s64 bytes_each(u64 before, u64 n)
 {
-	s64 used = bench_memory_used() - before;
+	s64 used = bench_memory_at_rest() - before;
 
 	return div64_s64(max(used, 0), n);
 }
@@ -464,7 +464,7 @@ static int delete_nine_tenths(struct bench_run *run, struct map *map,
 static int memory_once(struct bench_run *run, bool in_order)
 {
 	struct bench_figures figures = { .bytes = -1, .peak = -1 };
-	u64 before = bench_memory_used(), left = run->size / 10;
+	u64 before = bench_memory_at_rest(), left = run->size / 10;
 	u64 step = max(run->size / 256, 1), objects;
 	struct map *map = map_create(run->size);
 	s64 peak = 0;
