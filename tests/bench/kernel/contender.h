@@ -304,7 +304,7 @@ void bench_report(const struct bench_run *run, const char *workload,
 /* Nanoseconds since some moment. */
 u64 bench_clock(void);
 
-/* Bytes of the guest that are not free. */
+/* Bytes that the kernel has allocated for itself, slack included. */
 u64 bench_memory_used(void);
 
 /* The same, when nothing is being freed any more. Sleeps. */

@@ -18,6 +18,7 @@
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/sched/signal.h>
+#include <linux/vmstat.h>
 
 #include "contender.h"
 #include "contenders.h"
@@ -295,10 +296,13 @@ static void summarize(struct bench_figures *figures)
 
 u64 bench_memory_used(void)
 {
-	struct sysinfo info;
-
-	si_meminfo(&info);
-	return (u64)(info.totalram - info.freeram) << PAGE_SHIFT;
+	/*
+	 * Free pages would be the wrong thing to count: those on the lists of
+	 * each processor, which may be many, are not among them.
+	 */
+	return (global_node_page_state_pages(NR_SLAB_RECLAIMABLE_B) +
+		global_node_page_state_pages(NR_SLAB_UNRECLAIMABLE_B) +
+		global_node_page_state(NR_VMALLOC)) << PAGE_SHIFT;
 }
 
 u64 bench_memory_at_rest(void)
@@ -476,6 +480,8 @@ static int run_passes(struct bench_run *run, const struct bench_workload *load,
 			load->teardown(run);
 		if (load->flags & BENCH_OWN_MAP)
 			run->map = common;
+		/* So that nobody pays for another one's objects. */
+		rcu_barrier();
 		if (err)
 			return err;
 		if (!right)
@@ -500,8 +506,12 @@ static int run_workload(struct bench_run *run,
 
 	if (load->measure)
 		return load->measure(run);
+	/* What is not to begin with a new map begins with a warm one. */
+	if (!(load->flags & BENCH_OWN_MAP))
+		err = run_passes(run, load, min(ops, run->size), false,
+				 &figures);
 	memset(histograms, 0, sizeof(histograms));
-	if (!(load->flags & BENCH_LATENCY))
+	if (!err && !(load->flags & BENCH_LATENCY))
 		err = run_passes(run, load, ops, false, &figures);
 	if (!err && samples)
 		err = run_passes(run, load, samples, true, &figures);

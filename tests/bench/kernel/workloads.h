@@ -191,7 +191,6 @@ static int fill_map(struct bench_run *run)
 
 static void destroy_map(struct bench_run *run)
 {
-	map_settle(run->map);
 	map_destroy(run->map);
 	run->map = NULL;
 }
@@ -271,7 +270,6 @@ static bool churn_check(struct bench_run *run)
 	for (unsigned int t = 0; t < run->threads; t++)
 		if (run->thread[t].hits != run->ops)
 			return false;
-	map_settle(run->map);
 	return true;
 }
 
@@ -381,7 +379,6 @@ static bool mix_check(struct bench_run *run)
 
 	for (unsigned int t = 0; t < run->threads; t++)
 		expected += run->thread[t].hits;
-	map_settle(run->map);
 	return count_numbers(run->map, 0, 2 * run->size, 1) == expected;
 }
 
@@ -424,7 +421,6 @@ static int copy_all_measure(struct bench_run *run)
 	figures.centi_ns = (bench_clock() - start) * 100;
 	if (!err && count_numbers(map, 0, 2 * run->size, 1) != run->size)
 		err = -EUCLEAN;
-	map_settle(map);
 	map_destroy(map);
 	if (!err)
 		bench_report(run, "copy-all", &figures);
@@ -512,7 +508,6 @@ static int memory_once(struct bench_run *run, bool in_order)
 	if (!err)
 		bench_report(run, "memory-cleared", &figures);
 out:
-	map_settle(map);
 	map_destroy(map);
 	return err;
 }
