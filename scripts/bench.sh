@@ -15,18 +15,33 @@ esac
 wanted() { [ -z "${ONLY:-}" ] || [ "$ONLY" = "$1" ]; }
 export QUICK=${QUICK:-}
 
+# memory: the same for memory, which each contender has to itself for a while.
+memory() {
+	local round contender workload rounds=7
+	[ -z "$QUICK" ] || rounds=3
+	for ((round = 1; round <= rounds; round++)); do
+		for contender in syncmap syncmap-counted rhashtable xarray hashtable \
+			rbtree; do
+			for workload in memory memory-in-order; do
+				say "memory:workloads=$workload contenders=$contender" \
+					"sizes=65536 rounds=1 first_round=$round"
+			done
+		done
+	done
+	[ -z "$QUICK" ] || return 0
+	for contender in syncmap syncmap-counted rhashtable xarray hashtable rbtree; do
+		say "memory of 1 Mi keys:workloads=memory contenders=$contender" \
+			"sizes=1048576 rounds=1"
+	done
+}
+
 # groups KERNEL: titles and module parameters of what is measured on it.
 groups() {
 	local few='overwrite,churn,insert,fill-worst,copy-all,start-dirty-worst'
 	few+=',lookup-hit,lookup-miss,lookup-dirty,read-heavy-uniform'
 	few+=',exchange-uniform,rapid-grow-uniform'
 	local all=$few,read-heavy-zipf,exchange-zipf,rapid-grow-zipf
-	local memory=65536,1048576
-	[ -z "$QUICK" ] || memory=65536
-	# Memory first, while the allocator has not been used much.
-	if [ "$1" = up ]; then
-		say "memory:workloads=memory rounds=3 sizes=$memory"
-	fi
+	[ "$1" != up ] || memory
 	if [ -n "$QUICK" ]; then
 		say "64 Ki keys:sizes=65536 ops=32768 samples=4096 workloads=$few"
 		say "Go's benchmarks:go=1 sizes=1024 ops=32768 samples=0"

@@ -248,7 +248,7 @@ struct bench_run {
 #define BENCH_UP	BIT(1)	/* on the one without */
 #define BENCH_OWN_MAP	BIT(2)	/* setup() and teardown() make and destroy it */
 #define BENCH_LATENCY	BIT(3)	/* latencies only, of one pass */
-#define BENCH_MEMORY	BIT(4)	/* about bytes: less often, and in large maps */
+#define BENCH_MEMORY	BIT(4)	/* about bytes: only if asked for by name */
 
 /*
  * A workload: either measure(), which does and reports everything by itself;

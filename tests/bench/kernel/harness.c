@@ -45,9 +45,9 @@ static unsigned int rounds = 7;
 module_param(rounds, uint, 0444);
 MODULE_PARM_DESC(rounds, "Rounds (default: 7)");
 
-static unsigned int memory_rounds = 3;
-module_param(memory_rounds, uint, 0444);
-MODULE_PARM_DESC(memory_rounds, "Rounds in which memory is measured (default: 3)");
+static unsigned int first_round = 1;
+module_param(first_round, uint, 0444);
+MODULE_PARM_DESC(first_round, "Number of the first round (default: 1)");
 
 static unsigned int ops = 200000;
 module_param(ops, uint, 0444);
@@ -543,8 +543,8 @@ static bool wanted(const struct bench_run *run,
 {
 	if (!(load->flags & (IS_ENABLED(CONFIG_SMP) ? BENCH_SMP : BENCH_UP)))
 		return false;
-	if (load->flags & BENCH_MEMORY &&
-	    (run->round > memory_rounds || run->size < 65536))
+	/* Memory wants an allocator that others have not used: only if named. */
+	if (load->flags & BENCH_MEMORY && !*workloads)
 		return false;
 	return listed(workloads, load->name);
 }
@@ -620,7 +620,8 @@ static int __init bench_init(void)
 			break;
 		}
 		err = make_streams(run, sizes[s]);
-		for (run->round = 1; run->round <= rounds && !err; run->round++)
+		for (run->round = first_round;
+		     run->round < first_round + rounds && !err; run->round++)
 			for (unsigned int k = 0; k < nr_keys && !err; k++)
 				err = run_all(run, sizes[s], keys[k]);
 	}

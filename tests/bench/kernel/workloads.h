@@ -514,9 +514,12 @@ out:
 
 static int memory_measure(struct bench_run *run)
 {
-	int err = memory_once(run, false);
+	return memory_once(run, false);
+}
 
-	return err ?: memory_once(run, true);
+static int memory_in_order_measure(struct bench_run *run)
+{
+	return memory_once(run, true);
 }
 
 #ifdef MAP_HAS_PROMOTE
@@ -625,6 +628,8 @@ static const struct bench_workload workloads[] = {
 	  rapid_grow_body, mix_check, destroy_map },
 	{ "memory", BENCH_UP | BENCH_OWN_MAP | BENCH_MEMORY,
 	  .measure = memory_measure },
+	{ "memory-in-order", BENCH_UP | BENCH_OWN_MAP | BENCH_MEMORY,
+	  .measure = memory_in_order_measure },
 #endif
 	{ }
 };
