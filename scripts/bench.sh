@@ -92,10 +92,13 @@ host() { "$SCRIPTS/bench-host.sh" >>"$results"; }
 
 code() { "$SCRIPTS/bench-code.sh" >>"$results"; }
 
+# The page is of the whole bench; of a part of it there are tables only.
 report() {
+	local docs=(--docs docs)
+	[ -z "${ONLY:-}" ] || docs=()
 	mkdir -p "$SOURCE/docs/benchmarks"
 	in_bench --bind "$SOURCE/docs" /syncmap/docs --bind "$bench" /bench -- \
-		python3 tests/bench/report.py --docs docs \
+		python3 tests/bench/report.py "${docs[@]}" \
 		--environment "processor=$(sed -n 's/^model name[^:]*: //p' \
 			/proc/cpuinfo | head -n 1), $(nproc) of them" \
 		--environment "kernel=$(cat "$(kernel_dir)/release"), on User Mode Linux" \
@@ -113,9 +116,12 @@ fi
 [ ! -e "$SOURCE/tests/bench/report.py" ] || steps+=(report)
 
 STEPS=$((5 + ${#steps[@]}))
+[ ! -e "$SOURCE/tests/bench/report.py" ] || STEPS=$((STEPS + 1))
 step "Tools of this machine" "$SCRIPTS/host.sh"
 step "Toolchain root (Debian 13)" "$SCRIPTS/root.sh"
 step "Stock Debian kernel" "$SCRIPTS/kernel.sh"
+[ ! -e "$SOURCE/tests/bench/report.py" ] ||
+	step "Bench root (Debian 13)" "$SCRIPTS/root.sh" bench
 step "Kernel of the bench, with SMP" env UML=smp "$SCRIPTS/uml.sh"
 step "Kernel of the bench, without" env UML=up "$SCRIPTS/uml.sh"
 lock_work
