@@ -82,7 +82,7 @@ syscalls() {
 	out=$(UML=up "$SCRIPTS/module.sh") || return
 	programs=$("$SCRIPTS/programs.sh" tests/bench/syscall) || return
 	if [ -n "$QUICK" ]; then
-		printf '%s\n' --milliseconds 10 --samples 2000
+		printf '%s\n' --size 65536 --value 8 --milliseconds 10 --samples 2000
 	fi >"$bench/arguments"
 	in_guest up "$SCRIPTS/job-bench-syscall.sh" "$out/syncmap.ko=/syncmap.ko" \
 		"$programs/bench_syscall=/bench_syscall" "$bench/arguments=/arguments"
