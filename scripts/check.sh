@@ -16,8 +16,8 @@ cd "$SOURCE"
 kernel=$(readlink -f "$(kernel_dir)")
 files() { find "$@" 2>/dev/null | sort; }
 rust=$(files src samples tests -name '*.rs')
-kernel_c=$(files src include -name '*.[ch]')
-user_c=$(files samples tests -name '*.[ch]')
+kernel_c=$(files src include tests/bench/kernel -name '*.[ch]')
+user_c=$(files samples tests -path tests/bench/kernel -prune -o -name '*.[ch]' -print)
 shell=$(grep -rlE '^#!/bin/(ba)?sh|shellcheck shell=' scripts tests .ci | sort)
 
 summary=()
@@ -43,8 +43,15 @@ formatting() {
 }
 
 # The lints are those of the kernel's own makefiles; every warning is an error.
-lints() { VARIANT=clippy "$SCRIPTS/module.sh" CLIPPY=1 SYNCMAP_STRICT=1; }
-warnings() { VARIANT=strict "$SCRIPTS/module.sh" SYNCMAP_STRICT=1; }
+lints() {
+	VARIANT=clippy "$SCRIPTS/module.sh" CLIPPY=1 SYNCMAP_STRICT=1 &&
+		BENCH=1 VARIANT=bench-clippy "$SCRIPTS/module.sh" CLIPPY=1 \
+			SYNCMAP_STRICT=1
+}
+warnings() {
+	VARIANT=strict "$SCRIPTS/module.sh" SYNCMAP_STRICT=1 &&
+		BENCH=1 VARIANT=bench-strict "$SCRIPTS/module.sh" SYNCMAP_STRICT=1
+}
 
 # Kbuild's own flags for the library crate, with rustdoc in rustc's place.
 documentation() {

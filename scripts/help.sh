@@ -8,6 +8,8 @@ make run            from a fresh machine to the demo: set up, build, boot a
                     stock Debian kernel under QEMU, load syncmap, run the demo
 make test           KUnit on User Mode Linux, device tests under QEMU; ends
                     with "N passed, N failed"
+make bench          measure the map against its peers, in the kernel and in
+                    userspace, and write docs/benchmarks.md
 make check          formatting, lints, documentation, scripts, C style
 make                build the modules for your own kernel, KDIR
 make install        install them there (as root)
@@ -22,7 +24,9 @@ KDIR            build folder of a Rust-enabled kernel
 KERNEL          7.3 or 7.2, the series to run on (default: 7.3, else 7.2)
 FLAVOUR         cloud, amd64 or rt (default: cloud)
 TIMEOUT         seconds a guest may take
-ONLY            kunit or device, the one part of the tests to run
+ONLY            kunit or device, the one part of the tests to run; kernel, host
+                or syscall, the one part of the bench
+QUICK=1         a bench of five minutes instead of half an hour
 V=1             show everything that the tests say
 NO_KVM          set it to emulate although KVM seems usable
 SYNCMAP_CACHE   the cache (default: ~/.cache/syncmap, or below XDG_CACHE_HOME)

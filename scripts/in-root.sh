@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # in-root.sh COMMAND...: runs COMMAND inside the toolchain root, with the
-# prepared kernel (KERNEL, FLAVOUR; or UML=1) as /kernel and /source, this
+# prepared kernel (KERNEL, FLAVOUR; or UML=kunit) as /kernel and /source, this
 # source tree as /syncmap and the cache as /cache.  For looking around.
 
 # shellcheck source=scripts/lib.sh

@@ -226,14 +226,25 @@ apt_options() {
 KERNEL_KEY=$(key_of 1 "$ROOT_KEY")
 kernel_dir() { say "$CACHE/kernel-${KERNEL:-newest}-$FLAVOUR-$KERNEL_KEY"; }
 
-# The KUnit kernel, of the same source.  In the large code model, which UML asks
-# for, clang puts "large" static data where neither lockdep nor kmemleak expects
-# it, and calls everything large unless told otherwise.
+# The kernels on User Mode Linux, of the same source; UML names one: kunit, or for
+# the bench smp or up.  In the large code model, which UML asks for, clang puts
+# "large" static data where neither lockdep nor kmemleak expects it, and calls
+# everything large unless told otherwise.
 UML_CFLAGS='-mlarge-data-threshold=1073741824 -Wno-unused-command-line-argument'
 UML_FLAGS=(ARCH=um LLVM=-19 KCFLAGS="$UML_CFLAGS")
+uml_config() {
+	case $UML in
+	kunit) cat "$SCRIPTS/uml.config" ;;
+	smp | up) cat "$SCRIPTS/uml-bench.config" "$SCRIPTS/uml-$UML.config" ;;
+	*) die "UML=$UML is not one of the kernels on User Mode Linux." \
+		"Choose kunit, smp or up." ;;
+	esac
+}
 uml_dir() {
+	local config
+	config=$(uml_config) || exit
 	say "$CACHE/uml-$(key_of 1 "$ROOT_KEY" "${UML_FLAGS[*]}" \
-		"$(readlink "$(kernel_dir)/source")" "$(cat "$SCRIPTS/uml.config")")"
+		"$(readlink "$(kernel_dir)/source")" "$config")"
 }
 
 # Where this checkout's products go; nothing is ever written to the source.

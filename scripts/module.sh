@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # module.sh [MAKE ARGUMENT...]: builds the modules for the prepared kernel
-# (KERNEL, FLAVOUR; or the KUnit kernel with UML=1) and prints their folder.
+# (KERNEL, FLAVOUR; or with UML=kunit, smp or up one on User Mode Linux) and
+# prints their folder.  BENCH=1 builds the module of the bench instead.
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -14,8 +15,13 @@ args=(KERNELRELEASE="$(cat "$dir/release")")
 if [ -n "${UML:-}" ]; then
 	dir=$(uml_dir)
 	# UML's module loader does not know the relocations rustc prefers.
-	args=("${UML_FLAGS[@]}" SYNCMAP_KUNIT=1
+	args=("${UML_FLAGS[@]}"
 		KRUSTFLAGS='-Zplt=yes -Zdirect-access-external-data=yes')
+	[ "$UML" != kunit ] || args+=(SYNCMAP_KUNIT=1)
+fi
+if [ -n "${BENCH:-}" ]; then
+	args+=(SYNCMAP_BENCH=1)
+	VARIANT=${VARIANT:-bench}
 fi
 dir=$(readlink -f "$dir")
 out=$work/${dir##*/}${VARIANT:+-$VARIANT}

@@ -54,11 +54,11 @@ self_tests() {
 kunit() {
 	local out
 	mkdir -p "$WORK/kunit"
-	out=$(UML=1 "$SCRIPTS/module.sh") || return
+	out=$(UML=kunit "$SCRIPTS/module.sh") || return
 	"$SCRIPTS/initramfs.sh" "$WORK/kunit/initramfs" "tty1 tty2" \
 		"$SCRIPTS/job-kunit.sh" "$out/syncmap_kunit.ko=/syncmap_kunit.ko" ||
 		return
-	judged env UML=1 "$SCRIPTS/guest.sh" "$WORK/kunit" "${TIMEOUT:-900}"
+	judged env UML=kunit "$SCRIPTS/guest.sh" "$WORK/kunit" "${TIMEOUT:-900}"
 	add KUnit "$WORK/kunit/output.log"
 }
 

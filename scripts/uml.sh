@@ -1,11 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Builds the kernel of the KUnit tests: User Mode Linux, two CPUs, debugging
-# on, from the source that kernel.sh has unpacked.  Only make test needs it.
+# Builds a kernel on User Mode Linux from the source that kernel.sh has unpacked:
+# UML=kunit (the default) for the KUnit tests, two CPUs and debugging on; UML=smp
+# and UML=up for the bench, two CPUs and one, built for speed.
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
+
+UML=${UML:-kunit}
 
 kmake() {
 	in_kernel "$STAGE/uml" --bind "$STAGE/uml" /kernel -- \
@@ -16,11 +19,13 @@ configure() {
 	mkdir -p "$STAGE/uml/build"
 	ln -s "../$tree" "$STAGE/uml/source" # where it will be seen from
 	kmake tinyconfig
-	cat "$SCRIPTS/uml.config" >>"$STAGE/uml/build/.config"
+	uml_config >>"$STAGE/uml/build/.config"
 	kmake olddefconfig
 	# olddefconfig drops what it cannot have without a word.
-	if grep CONFIG_ "$SCRIPTS/uml.config" |
-		grep -vxF -f "$STAGE/uml/build/.config"; then
+	if uml_config | grep '^CONFIG_' |
+		grep -vxF -f "$STAGE/uml/build/.config" ||
+		uml_config | sed -nE 's/^# (CONFIG_[^ ]*) is not set$/\1=/p' |
+		grep -F -f - "$STAGE/uml/build/.config"; then
 		say "This kernel's configuration did not take the lines above."
 		return 1
 	fi
@@ -41,7 +46,7 @@ logged() {
 	tail -n 8 "$CACHE/uml.log" >&2
 	case $(tail -n 50 "$CACHE/uml.log") in
 	*'No space left'*)
-		die "The disk is full; the KUnit kernel needs 3 GiB in $CACHE." \
+		die "The disk is full; the kernel $UML needs 3 GiB in $CACHE." \
 			"Free some space, or set SYNCMAP_CACHE to another folder." ;;
 	esac
 	die "$sentence" "The log is $CACHE/uml.log"
@@ -52,16 +57,16 @@ tree=$(basename "$(readlink "$(kernel_dir)/source")")
 uml=$(uml_dir)
 if [ -d "$uml" ]; then
 	touch "$uml"
-	say "      User Mode Linux is ready"
+	say "      User Mode Linux ($UML) is ready"
 	exit 0
 fi
 begin_setup
 if ! [ -d "$uml" ]; then
-	need_space 3072 "The KUnit kernel"
-	say "      User Mode Linux (${tree#source-}) for KUnit: configuring"
-	logged 0 "The KUnit kernel could not be configured." configure
-	say "      User Mode Linux: building (three to six minutes)"
-	logged 1110 "The KUnit kernel could not be built." compile
+	need_space 3072 "The kernel $UML on User Mode Linux"
+	say "      User Mode Linux (${tree#source-}), $UML: configuring"
+	logged 0 "The kernel $UML could not be configured." configure
+	say "      User Mode Linux, $UML: building (three to six minutes)"
+	logged 1110 "The kernel $UML could not be built." compile
 	publish uml "$uml"
 	prune uml "$uml"
 fi

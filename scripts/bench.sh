@@ -1,0 +1,146 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# make bench: measures the map against its peers, in the kernel (User Mode Linux),
+# in userspace, and through system calls, and writes docs/benchmarks.md.  With
+# QUICK=1 in less than five minutes; ONLY=kernel, host or syscall for one part.
+
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+case ${ONLY:-} in
+'' | kernel | host | syscall) ;;
+*) die "ONLY=$ONLY is no part of the bench." "Choose kernel, host or syscall." ;;
+esac
+wanted() { [ -z "${ONLY:-}" ] || [ "$ONLY" = "$1" ]; }
+export QUICK=${QUICK:-}
+
+# memory: the same for memory, which each contender has to itself for a while.
+memory() {
+	local round contender workload rounds=7
+	[ -z "$QUICK" ] || rounds=3
+	for ((round = 1; round <= rounds; round++)); do
+		for contender in syncmap syncmap-counted rhashtable xarray hashtable \
+			rbtree; do
+			for workload in memory memory-in-order; do
+				say "memory:workloads=$workload contenders=$contender" \
+					"sizes=65536 rounds=1 first_round=$round"
+			done
+		done
+	done
+	[ -z "$QUICK" ] || return 0
+	for contender in syncmap syncmap-counted rhashtable xarray hashtable rbtree; do
+		say "memory of 1 Mi keys:workloads=memory contenders=$contender" \
+			"sizes=1048576 rounds=1"
+	done
+}
+
+# groups KERNEL: titles and module parameters of what is measured on it.
+groups() {
+	local few='overwrite,churn,insert,fill-worst,copy-all,start-dirty-worst'
+	few+=',lookup-hit,lookup-miss,lookup-dirty,read-heavy-uniform'
+	few+=',exchange-uniform,rapid-grow-uniform'
+	local all=$few,read-heavy-zipf,exchange-zipf,rapid-grow-zipf
+	[ "$1" != up ] || memory
+	if [ -n "$QUICK" ]; then
+		say "64 Ki keys:sizes=65536 ops=32768 samples=4096 workloads=$few"
+		say "Go's benchmarks:go=1 sizes=1024 ops=32768 samples=0"
+		return
+	fi
+	say "1 Ki keys:sizes=1024 ops=500000 samples=50000 workloads=$all"
+	say "64 Ki keys:sizes=65536 ops=500000 samples=50000 workloads=$all"
+	say "64 Ki keys of 16 and 64 bytes:sizes=65536 keys=16,64 ops=200000" \
+		"samples=20000 workloads=$few"
+	say "1 Mi keys:sizes=1048576 ops=1000000 samples=50000 workloads=$few"
+	say "Go's benchmarks:go=1 sizes=1024 ops=500000 samples=20000"
+}
+
+# collect FILE...: the lines of results that a guest has written.
+collect() { cat "$@" | tr -d '\r' | sed -n 's/^bench: {/{/p' >>"$results"; }
+
+# in_guest KERNEL JOB FILE=PATH...: runs a job there.
+in_guest() {
+	local kernel=$1 job=$2 dir
+	shift 2
+	dir=$bench/$(basename "$job" .sh)-$kernel
+	mkdir -p "$dir"
+	"$SCRIPTS/initramfs.sh" "$dir/initramfs" "tty1 tty2" "$job" "$@" || return
+	UML=$kernel "$SCRIPTS/guest.sh" "$dir" "${TIMEOUT:-5400}" || return
+	collect "$dir/console.log" "$dir/output.log"
+}
+
+kernel() {
+	local out
+	out=$(UML=$1 BENCH=1 "$SCRIPTS/module.sh") || return
+	groups "$1" >"$bench/groups-$1"
+	in_guest "$1" "$SCRIPTS/job-bench.sh" \
+		"$out/syncmap_bench.ko=/syncmap_bench.ko" "$bench/groups-$1=/groups"
+}
+
+syscalls() {
+	local out programs
+	out=$(UML=up "$SCRIPTS/module.sh") || return
+	programs=$("$SCRIPTS/programs.sh" tests/bench/syscall) || return
+	if [ -n "$QUICK" ]; then
+		printf '%s\n' --size 65536 --value 8 --milliseconds 10 --samples 2000
+	fi >"$bench/arguments"
+	in_guest up "$SCRIPTS/job-bench-syscall.sh" "$out/syncmap.ko=/syncmap.ko" \
+		"$programs/bench_syscall=/bench_syscall" "$bench/arguments=/arguments"
+}
+
+host() { "$SCRIPTS/bench-host.sh" >>"$results"; }
+
+code() { "$SCRIPTS/bench-code.sh" >>"$results"; }
+
+# The page is of the whole bench; of a part of it there are tables only.
+report() {
+	local docs=(--docs docs)
+	[ -z "${ONLY:-}" ] || docs=()
+	mkdir -p "$SOURCE/docs/benchmarks"
+	in_bench --bind "$SOURCE/docs" /syncmap/docs --bind "$bench" /bench -- \
+		python3 tests/bench/report.py "${docs[@]}" \
+		--environment "processor=$(sed -n 's/^model name[^:]*: //p' \
+			/proc/cpuinfo | head -n 1), $(nproc) of them" \
+		--environment "kernel=$(cat "$(kernel_dir)/release"), on User Mode Linux" \
+		--environment "date=$(date -u +%F)" \
+		/bench/results.jsonl
+}
+
+# Only what is in the tree can be measured or reported.
+steps=()
+! wanted kernel || steps+=(smp up code)
+if wanted host && [ -e "$SCRIPTS/bench-host.sh" ]; then steps+=(host); fi
+if wanted syscall && [ -e "$SCRIPTS/job-bench-syscall.sh" ]; then
+	steps+=(syscall)
+fi
+[ ! -e "$SOURCE/tests/bench/report.py" ] || steps+=(report)
+
+STEPS=$((5 + ${#steps[@]}))
+[ ! -e "$SOURCE/tests/bench/report.py" ] || STEPS=$((STEPS + 1))
+step "Tools of this machine" "$SCRIPTS/host.sh"
+step "Toolchain root (Debian 13)" "$SCRIPTS/root.sh"
+step "Stock Debian kernel" "$SCRIPTS/kernel.sh"
+[ ! -e "$SOURCE/tests/bench/report.py" ] ||
+	step "Bench root (Debian 13)" "$SCRIPTS/root.sh" bench
+step "Kernel of the bench, with SMP" env UML=smp "$SCRIPTS/uml.sh"
+step "Kernel of the bench, without" env UML=up "$SCRIPTS/uml.sh"
+lock_work
+bench=$WORK/bench
+results=$bench/results.jsonl
+mkdir -p "$bench"
+: >"$results"
+load=$(cut -d' ' -f1 /proc/loadavg)
+[ "${load%.*}" -eq 0 ] ||
+	say "      Others are busy on this machine (load $load): expect noise."
+for name in "${steps[@]}"; do
+	case $name in
+	smp) step "Lookups in the kernel, one and two threads" kernel smp ;;
+	up) step "Updates in the kernel, one processor" kernel up ;;
+	code) step "Instructions of the hot paths" code ;;
+	host) step "Maps of userspace on this machine" host ;;
+	syscall) step "System calls" syscalls ;;
+	report) step "Report" report ;;
+	esac
+done
+show_times
+say "$(wc -l <"$results") results: $results"
