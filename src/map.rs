@@ -188,18 +188,32 @@ impl<K: Key, P: Policy> Map<K, P> {
     /// A promotion that becomes due is left to the worker.
     #[inline]
     pub fn peek<'g>(&'g self, key: &K::Ref, guard: &'g Guard) -> Option<P::Seen<'g>> {
-        match self.roots.lookup(self.hash(key), key, guard) {
-            Found::Read(entry, _) => entry.get().load::<P>(guard),
-            Found::Dirty(entry, dirty) => {
-                self.missed(&dirty);
-                entry.get().load::<P>(guard)
-            }
-            Found::Missed(dirty) => {
-                self.missed(&dirty);
-                None
-            }
-            Found::Nowhere => None,
+        let hash = self.hash(key);
+        let (read, amended) = self.roots.read(guard);
+        if amended {
+            return self.peek_in_both(read, hash, key, guard);
         }
+        read.find(hash, key, guard)?.get().load::<P>(guard)
+    }
+
+    #[inline(never)]
+    fn peek_in_both<'g>(
+        &'g self,
+        read: Shared<'g, Table<K>>,
+        hash: u32,
+        key: &K::Ref,
+        guard: &'g Guard,
+    ) -> Option<P::Seen<'g>> {
+        let (entry, missed) = match self.roots.lookup_in_both(read, hash, key, guard) {
+            Found::Read(entry, _) => (Some(entry), None),
+            Found::Dirty(entry, dirty) => (Some(entry), Some(dirty)),
+            Found::Missed(dirty) => (None, Some(dirty)),
+            Found::Nowhere => (None, None),
+        };
+        if let Some(dirty) = missed {
+            self.missed(&dirty);
+        }
+        entry?.get().load::<P>(guard)
     }
 
     /// Counts a miss where the mutex is out of question.

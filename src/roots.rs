@@ -478,15 +478,27 @@ impl<K: Key> Roots<K> {
     /// table held every live key when R was loaded; amended, D's did when D was loaded (I2), however
     /// old R is by then, since whatever replaces D publishes a table that is complete at that moment.
     /// So a key that is in neither was absent at an instant within the call.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn lookup<'g>(&self, hash: u32, key: &K::Ref, guard: &'g Guard) -> Found<'g, K> {
         let (read, amended) = self.read(guard);
-        if !amended {
-            return match read.find(hash, key, guard) {
-                Some(entry) => Found::Read(entry, read),
-                None => Found::Nowhere,
-            };
+        if amended {
+            return self.lookup_in_both(read, hash, key, guard);
         }
+        match read.find(hash, key, guard) {
+            Some(entry) => Found::Read(entry, read),
+            None => Found::Nowhere,
+        }
+    }
+
+    /// The rest of [`Roots::lookup`], while amended, when `read` was read.
+    #[inline(never)]
+    pub(crate) fn lookup_in_both<'g>(
+        &self,
+        read: Shared<'g, Table<K>>,
+        hash: u32,
+        key: &K::Ref,
+        guard: &'g Guard,
+    ) -> Found<'g, K> {
         let dirty = self.dirty(guard);
         let in_read = read.search(hash, guard);
         // Both at once, or else a miss in read would wait for memory twice.

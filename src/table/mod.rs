@@ -45,7 +45,7 @@ use crate::hash::Key;
 use crate::quota::Charge;
 use crate::rcu::{Link, Protects, Shared};
 use directory::{Target, Word};
-use segment::{first_hash, home, SegmentBox};
+use segment::{first_hash, home, Probe, SegmentBox};
 
 /// A hash table.
 #[repr(C)]
@@ -119,7 +119,7 @@ impl<K: Key> Table<K> {
     ///
     /// Lock-free, one path, any context. A key that is absent from its segment when that is read was
     /// absent at some instant of the call, or has been inserted or deleted since it began.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn find<'p>(
         &self,
         hash: u32,
@@ -333,11 +333,33 @@ impl<'p, K: Key> Search<'p, K> {
     }
 
     /// The second half of [`Table::find`].
-    #[inline]
+    #[inline(always)]
     pub(crate) fn find(self, key: &K::Ref) -> Option<Shared<'p, Entry<K>>> {
-        self.segment
-            .probe(self.home, tags::of(self.hash))
-            .find(|e| Entry::is(e.as_ptr(), e.get(), self.hash, key))
+        let mut probe = self.segment.probe(self.home, tags::of(self.hash));
+        while let Some(entry) = probe.next_here() {
+            if self.is(entry, key) {
+                return Some(entry);
+            }
+        }
+        if !probe.goes_on() {
+            return None;
+        }
+        self.find_further(probe, key)
+    }
+
+    /// The rest of it, for the one key in ten whose home was full.
+    #[inline(never)]
+    fn find_further(
+        self,
+        mut probe: Probe<'p, K>,
+        key: &K::Ref,
+    ) -> Option<Shared<'p, Entry<K>>> {
+        probe.find(|entry| self.is(*entry, key))
+    }
+
+    #[inline(always)]
+    fn is(&self, entry: Shared<'p, Entry<K>>, key: &K::Ref) -> bool {
+        Entry::is(entry.as_ptr(), entry.get(), self.hash, key)
     }
 }
 

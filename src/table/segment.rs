@@ -91,7 +91,7 @@ impl<K: Key> Segment<K> {
 
     /// The entries whose home may be that one; if a tag is given, those that carry it, and perhaps
     /// others.
-    #[inline]
+    #[inline(always)]
     pub(super) fn probe<'p>(&'p self, home: usize, tag: u64) -> Probe<'p, K> {
         let mut probe = Probe {
             segment: self,
@@ -264,7 +264,7 @@ pub(super) struct Probe<'p, K: Key> {
 }
 
 impl<K: Key> Probe<'_, K> {
-    #[inline]
+    #[inline(always)]
     fn enter(&mut self, at: usize) {
         self.at = at;
         // Acquire: pairs with the Release of the tag in `insert`, so that who sees the tag sees the
@@ -283,7 +283,7 @@ impl<K: Key> Probe<'_, K> {
     /// Goes on to the next bucket, if there may be more; whether there is one.
     #[inline]
     fn advance(&mut self) -> bool {
-        if self.word & (tags::MORE | tags::CHAIN) == 0 {
+        if !self.goes_on() {
             return false;
         }
         let mut next = self.at + 1;
@@ -308,27 +308,42 @@ impl<K: Key> Probe<'_, K> {
     }
 }
 
+impl<'p, K: Key> Probe<'p, K> {
+    /// The next entry of the same bucket.
+    #[inline(always)]
+    pub(super) fn next_here(&mut self) -> Option<Shared<'p, Entry<K>>> {
+        while self.matches != 0 {
+            let slot = self.matches.trailing_zeros() as usize / 8;
+            self.matches &= self.matches.wrapping_sub(1);
+            let bucket = self.segment.buckets.get(self.at);
+            let Some(slot) = bucket.and_then(|bucket| bucket.slots.get(slot)) else {
+                continue;
+            };
+            // Acquire: pairs with the Release in `insert`.
+            if let Some(entry) = NonNull::new(load_acquire(slot)) {
+                // SAFETY: Published, hence not freed while the evidence for `'p` lasts (I5, I11).
+                return Some(unsafe { Shared::new(entry) });
+            }
+        }
+        None
+    }
+
+    /// Whether another bucket is to be looked at, after this one.
+    #[inline(always)]
+    pub(super) fn goes_on(&self) -> bool {
+        self.word & (tags::MORE | tags::CHAIN) != 0
+    }
+}
+
 impl<'p, K: Key> Iterator for Probe<'p, K> {
     type Item = Shared<'p, Entry<K>>;
 
     #[inline]
     fn next(&mut self) -> Option<Shared<'p, Entry<K>>> {
         loop {
-            while self.matches != 0 {
-                let slot = self.matches.trailing_zeros() as usize / 8;
-                self.matches &= self.matches.wrapping_sub(1);
-                let bucket = self.segment.buckets.get(self.at);
-                let Some(slot) = bucket.and_then(|bucket| bucket.slots.get(slot)) else {
-                    continue;
-                };
-                // Acquire: pairs with the Release in `insert`.
-                if let Some(entry) = NonNull::new(load_acquire(slot)) {
-                    // SAFETY: Published, hence not freed while the evidence for `'p` lasts (I5, I11).
-                    return Some(unsafe { Shared::new(entry) });
-                }
-            }
-            if !self.advance() {
-                return None;
+            let next = self.next_here();
+            if next.is_some() || !self.advance() {
+                return next;
             }
         }
     }

@@ -24,6 +24,18 @@ fn failed<K, V>(error: StoreError<K, V>) -> c_int {
     error.error.to_errno()
 }
 
+/// The evidence for a read-side section that C code has begun.
+///
+/// # Safety
+///
+/// There is one, for as long as the evidence is used.
+#[inline]
+unsafe fn callers_section<'g>() -> &'g rcu::Guard {
+    const { assert!(size_of::<rcu::Guard>() == 0) };
+    // SAFETY: A reference to nothing; by the contract of the function, what it stands for is there.
+    unsafe { core::ptr::NonNull::dangling().as_ref() }
+}
+
 /// The word that a value is, and the other way round.
 fn word(value: u64) -> *mut c_void {
     value as *mut c_void
@@ -136,20 +148,18 @@ macro_rules! borrowed {
         );
 
         kernel::macros::paste! {
+            /// # Safety
+            ///
+            /// The caller is in a read-side section.
             #[no_mangle]
-            extern "C" fn [<syncmap_ $len _lookup>](
+            unsafe extern "C" fn [<syncmap_ $len _lookup>](
                 map: &Map<Fixed<$key>, Borrowed>,
                 key: &$key,
-                value: &mut *mut c_void,
-            ) -> bool {
-                let guard = rcu::read_lock();
-                match map.peek(key, &guard) {
-                    Some(found) => {
-                        *value = found.get().as_ptr();
-                        true
-                    }
-                    None => false,
-                }
+            ) -> *mut c_void {
+                // SAFETY: By the contract of the function.
+                let guard = unsafe { callers_section() };
+                map.peek(key, guard)
+                    .map_or(null_mut(), |found| found.get().as_ptr())
             }
 
             #[no_mangle]
@@ -215,20 +225,17 @@ macro_rules! counted {
         );
 
         kernel::macros::paste! {
+            /// # Safety
+            ///
+            /// The caller is in a read-side section.
             #[no_mangle]
-            extern "C" fn [<syncmap_counted_ $len _lookup>](
+            unsafe extern "C" fn [<syncmap_counted_ $len _lookup>](
                 map: &SyncMap<$key, u64>,
                 key: &$key,
-                value: &mut *mut c_void,
-            ) -> bool {
-                let guard = rcu::read_lock();
-                match map.get(key, &guard) {
-                    Some(found) => {
-                        *value = word(*found);
-                        true
-                    }
-                    None => false,
-                }
+            ) -> *mut c_void {
+                // SAFETY: By the contract of the function.
+                let guard = unsafe { callers_section() };
+                map.get(key, guard).map_or(null_mut(), |found| word(*found))
             }
 
             #[no_mangle]

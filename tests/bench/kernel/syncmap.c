@@ -22,7 +22,7 @@
 /* In ours.rs; what they return is what the operations below return. */
 struct map *OURS(create)(unsigned long n);
 void OURS(destroy)(struct map *map);
-bool OURS(lookup)(struct map *map, const struct map_key *key, void **value);
+void *OURS(lookup)(struct map *map, const struct map_key *key);
 int OURS(swap)(struct map *map, const struct map_key *key, void *value,
 	       void **old);
 int OURS(store)(struct map *map, const struct map_key *key, void *value);
@@ -61,7 +61,15 @@ static inline void map_destroy(struct map *map)
 static inline bool map_lookup(struct map *map, const struct map_key *key,
 			      void **value)
 {
-	return OURS(lookup)(map, key, value);
+	void *found;
+
+	rcu_read_lock();
+	found = OURS(lookup)(map, key);
+	rcu_read_unlock();
+	if (!found)
+		return false;
+	*value = found;
+	return true;
 }
 
 static inline int map_store(struct map *map, const struct map_key *key,
