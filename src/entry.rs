@@ -27,7 +27,7 @@
 
 use core::cell::Cell;
 use core::marker::PhantomData;
-use core::ptr::{null_mut, NonNull};
+use core::ptr::NonNull;
 use kernel::alloc::Flags;
 use kernel::prelude::*;
 use kernel::sync::atomic::{Atomic, Full};
@@ -78,6 +78,35 @@ pub struct Slot<M> {
 /// A key, and the state of its value.
 pub type Entry<K> = Object<Slot<<K as Key>::Memo>, K>;
 
+/// The generation of the dirty that an entry was made for: whether read has it, without a search.
+///
+/// Kept in the link of the entry until that is needed for something else: to be on the list of the
+/// expunged, which only entries of read come to, or to be retired. Tags tell what a link holds:
+/// neither the pointers nor the end of the list, nor null, have just the second bit set.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Birth(u64);
+
+impl Birth {
+    /// Before all dirties.
+    const PAST: Birth = Birth(0);
+    const TAG: usize = 2;
+    const MASK: usize = 3;
+
+    /// In the dirty of a generation, of which the first is 1.
+    pub(crate) fn new(generation: u64) -> Self {
+        Birth(generation)
+    }
+
+    fn into_link(self) -> *mut Link {
+        core::ptr::without_provenance_mut((self.0 as usize) << 2 | Self::TAG)
+    }
+
+    /// Of an entry that was, or is, on the list: in the past.
+    fn is_in(link: *mut Link) -> bool {
+        link.addr() & Self::MASK == Self::TAG
+    }
+}
+
 /// The memory for an entry.
 pub(crate) type VacantEntry<'m, K> = Vacant<'m, Slot<<K as Key>::Memo>, K>;
 
@@ -116,6 +145,7 @@ impl<K: Key> Entry<K> {
         vacant: VacantEntry<'_, K>,
         key: K::Input<'_>,
         hash: u32,
+        birth: Birth,
         value: P::Value<'_>,
     ) -> Shared<'p, Self> {
         let mut spare = 0;
@@ -124,6 +154,7 @@ impl<K: Key> Entry<K> {
             memo: K::Memo::keep(hash, &mut spare),
         };
         let mut new = vacant.fill(slot, key);
+        new.set_link(birth.into_link());
         if let Some(word) = new.spare_mut() {
             *word = spare;
         }
@@ -135,6 +166,14 @@ impl<K: Key> Entry<K> {
     #[inline]
     pub(crate) fn hash(&self) -> u32 {
         self.head.memo.recall(self.spare())
+    }
+
+    /// Whether the entry was made for a dirty that is not read yet.
+    ///
+    /// Lookups use it to count misses; of an entry that is being retired, it may say anything.
+    #[inline]
+    pub(crate) fn was_born_in(&self, birth: Birth) -> bool {
+        self.link.get() == birth.into_link()
     }
 
     /// Whether the entry is for the key.
@@ -333,7 +372,7 @@ pub(crate) struct ExpungedList<K: Key> {
 unsafe impl<K: Key> Send for ExpungedList<K> {}
 
 impl<K: Key> ExpungedList<K> {
-    /// The end of the list: not null, which is the link of an entry that is not on it.
+    /// The end of the list.
     const END: *mut Link = core::ptr::without_provenance_mut(1);
 
     pub(crate) fn new() -> Self {
@@ -345,16 +384,14 @@ impl<K: Key> ExpungedList<K> {
 
     /// Whether an entry is on the list.
     pub(crate) fn has(&self, entry: Shared<'_, Entry<K>>) -> bool {
-        // SAFETY: Who has the list holds the mutex; the entry can be reached, so it is not retired.
-        !unsafe { entry.link.get() }.is_null()
+        !Birth::is_in(entry.link.get())
     }
 
     /// Adds an entry that has just become Expunged, unless it has been so before.
     pub(crate) fn push(&self, entry: Shared<'_, Entry<K>>) {
         if !self.has(entry) {
             let link = entry.as_ptr().as_ptr().cast();
-            // SAFETY: As in `has`.
-            unsafe { entry.link.set(self.first.replace(link)) };
+            entry.link.set(self.first.replace(link));
         }
     }
 
@@ -368,11 +405,8 @@ impl<K: Key> ExpungedList<K> {
             let first = NonNull::new(self.first.get())?.cast();
             // SAFETY: Entries on the list are valid, and are retired with the mutex held only.
             let first: Shared<'l, Entry<K>> = unsafe { Shared::new(first) };
-            // SAFETY: As in `has`.
-            unsafe {
-                self.first.set(first.link.get());
-                first.link.set(null_mut());
-            }
+            self.first.set(first.link.get());
+            first.link.set(Birth::PAST.into_link());
             if first.state() == State::Expunged {
                 return Some(first);
             }

@@ -278,7 +278,16 @@ impl<K: Key, P: Policy> Map<K, P> {
         let hash = self.hash(K::query(&key));
         let mut due = false;
         let guard = rcu::read_lock();
-        let tried = match self.roots.lookup(hash, K::query(&key), &guard) {
+        let query = K::query(&key);
+        let (read, amended) = self.roots.read(&guard);
+        let found = match amended {
+            true => self.roots.lookup_in_dirty(hash, query, &guard),
+            false => match read.find(hash, query, &guard) {
+                Some(entry) => Found::Read(entry, read),
+                None => Found::Nowhere,
+            },
+        };
+        let tried = match found {
             Found::Read(entry, table) => {
                 entry.try_put::<P>(value, &mut accept, table.era(), &self.reclaimer, &guard)
             }
@@ -338,11 +347,10 @@ impl<K: Key, P: Policy> Map<K, P> {
             let amended = locked.amended();
             let query = K::query(&key);
 
-            // In read, or, if that is not all, in dirty.
-            let (read, dirty) = (locked.read(), locked.dirty());
-            let in_read = read.find(hash, query, &locked);
-            let found = match in_read {
-                None if amended => dirty.find(hash, query, &locked),
+            // In dirty, which is read while there is no other; or Expunged, in read alone.
+            let dirty = locked.dirty();
+            let found = match dirty.find(hash, query, &locked) {
+                None if locked.has_expunged() => locked.read().find(hash, query, &locked),
                 found => found,
             };
 
@@ -359,7 +367,7 @@ impl<K: Key, P: Policy> Map<K, P> {
                         value,
                     });
                 }
-                if in_read.is_none() && dirty_hit == DirtyHit::Miss {
+                if amended && dirty.bore(&entry) && dirty_hit == DirtyHit::Miss {
                     Self::miss_locked(&locked);
                 }
                 return Ok(done);
@@ -386,7 +394,10 @@ impl<K: Key, P: Policy> Map<K, P> {
                         locked.link(entry);
                         entry.unexpunge_locked::<P>(value);
                     }
-                    None => locked.link(Entry::create::<P>(vacant, key, hash, value)),
+                    None => {
+                        let birth = locked.dirty().birth();
+                        locked.link(Entry::create::<P>(vacant, key, hash, birth, value));
+                    }
                 }
                 return Ok(Put::Done(None));
             };
@@ -515,23 +526,24 @@ impl<K: Key, P: Policy> Map<K, P> {
     ) -> Option<P::Old<'_>> {
         let locked = self.lock();
         let guard = rcu::read_lock();
-        let read = locked.read();
-        if let Some(entry) = read.find(hash, key, &locked) {
-            return self.delete_entry(&entry, &read, accept, &guard);
-        }
-        if !locked.amended() {
-            return None;
-        }
         let dirty = locked.dirty();
-        let old = dirty.find(hash, key, &locked).and_then(|entry| {
-            // Expunged first, and then unlinked: a lock-free store that has found the entry must
-            // not succeed in it.
-            let old = entry.remove_locked::<P>(accept, dirty.era(), &self.reclaimer, &guard);
-            if entry.state() == State::Expunged {
-                locked.unlink(entry);
+        let old = match dirty.find(hash, key, &locked) {
+            Some(entry) if locked.amended() && dirty.bore(&entry) => {
+                // Expunged first, and then unlinked: a lock-free store that has found the entry must
+                // not succeed in it.
+                let old = entry.remove_locked::<P>(accept, dirty.era(), &self.reclaimer, &guard);
+                if entry.state() == State::Expunged {
+                    locked.unlink(entry);
+                }
+                old
             }
-            old
-        });
+            // Promoted meanwhile.
+            Some(entry) => return self.delete_entry(&entry, &dirty, accept, &guard),
+            None if !locked.amended() || locked.read().find(hash, key, &locked).is_some() => {
+                return None;
+            }
+            None => None,
+        };
         drop(guard);
         Self::miss_locked(&locked);
         old

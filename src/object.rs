@@ -327,6 +327,12 @@ impl<'m, X, S: Stored> New<'m, X, S> {
         self.charge.is_on(ledger)
     }
 
+    /// What the link holds until the object is retired.
+    pub(crate) fn set_link(&mut self, link: *mut Link) {
+        // SAFETY: The object is ours.
+        unsafe { self.ptr.as_ref() }.link.set(link);
+    }
+
     /// Changes the spare word of an object whose payload has no tail.
     pub(crate) fn spare_mut(&mut self) -> Option<&mut u32> {
         // SAFETY: The object is ours.

@@ -26,7 +26,7 @@ use kernel::task::Task;
 use kernel::types::Opaque;
 use kernel::{bindings, container_of};
 
-use crate::atomic::load_acquire;
+use crate::atomic::{load_acquire, read_once, write_once};
 use crate::helpers::*;
 use crate::quota::{edquot, Charge, Ledger};
 
@@ -97,39 +97,27 @@ impl<T> Published<T> {
 }
 
 /// The list link that every retirable object begins with.
+///
+/// Whoever changes a link owns the object's retirement (I6): the holder of the mutex, then the one
+/// that retires it, then the reclaimer. Ownership passes by the Full exchanges on `Reclaimer::next`.
 #[repr(transparent)]
-pub struct Link(UnsafeCell<*mut Link>);
-
-// SAFETY: Whoever may touch a link owns the object's retirement (I6): the one that retires it, then
-// the reclaimer. Ownership passes by the Full exchanges on `Reclaimer::next`.
-unsafe impl Send for Link {}
-// SAFETY: As above.
-unsafe impl Sync for Link {}
+pub struct Link(Atomic<*mut Link>);
 
 impl Link {
     /// A link that is on no list.
-    pub(crate) fn new() -> Self {
-        Self(UnsafeCell::new(null_mut()))
+    pub(crate) const fn new() -> Self {
+        Self(Atomic::new(null_mut()))
     }
 
-    /// What the link holds, while its object is not retired.
-    ///
-    /// # Safety
-    ///
-    /// The caller holds the mutex of the object's map, and the object is not retired.
-    pub(crate) unsafe fn get(&self) -> *mut Link {
-        // SAFETY: By the contract of the function, nobody else touches the link.
-        unsafe { *self.0.get() }
+    /// What the link holds.
+    #[inline]
+    pub(crate) fn get(&self) -> *mut Link {
+        read_once(&self.0)
     }
 
-    /// Uses the link, while its object is not retired.
-    ///
-    /// # Safety
-    ///
-    /// As for [`Link::get`].
-    pub(crate) unsafe fn set(&self, link: *mut Link) {
-        // SAFETY: As in `get`.
-        unsafe { *self.0.get() = link };
+    /// Changes what the link holds; for whoever owns the object's retirement.
+    pub(crate) fn set(&self, link: *mut Link) {
+        write_once(&self.0, link);
     }
 }
 
@@ -216,8 +204,8 @@ impl Chain {
     /// Adds an object of `bytes` bytes.
     pub(crate) fn push(&mut self, retired: Retired, bytes: usize) {
         let link = retired.link().as_ptr();
-        // SAFETY: By the invariant of `Retired` the link is ours.
-        unsafe { (*link).0.get().write(self.first) };
+        // SAFETY: By the invariant of `Retired` the link is valid, and ours.
+        unsafe { (*link).set(self.first) };
         if self.first.is_null() {
             self.last = link;
         }
@@ -230,8 +218,8 @@ impl Chain {
         if other.first.is_null() {
             return;
         }
-        // SAFETY: By the invariant of `Retired` the links of both lists are ours.
-        unsafe { *(*other.last).0.get() = self.first };
+        // SAFETY: By the invariant of `Retired` the links of both lists are valid, and ours.
+        unsafe { (*other.last).set(self.first) };
         if self.first.is_null() {
             self.last = other.last;
         }
@@ -325,7 +313,7 @@ impl Reclaimer {
         let mut head = self.next.load(Relaxed);
         loop {
             // SAFETY: The chain and with it its last link are ours until the exchange succeeds.
-            unsafe { (*(*chain.last).0.get()) = head };
+            unsafe { (*chain.last).set(head) };
             // Full: gives the links away (pairs with the exchange in `start`), comes after all
             // stores that unpublished the objects (I11), and before the load of `busy` in `start`,
             // see there.
@@ -389,7 +377,7 @@ impl Reclaimer {
                 };
                 let retired = Retired(link);
                 // SAFETY: The link was given to us by `retire_all`.
-                at = unsafe { *retired.link().as_ref().0.get() };
+                at = unsafe { retired.link().as_ref() }.get();
                 // SAFETY: The grace period of the object is over, and by I6 we are the only ones
                 // to free it.
                 freed += unsafe { (this.owner.free)(this.owner.map, retired) };

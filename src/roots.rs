@@ -193,10 +193,10 @@ impl<K: Key> Editor<K> for Locked<'_, K> {
             return true;
         }
         count(&self.counters().expunged, 1);
-        if self.guarded.expunged.has(entry) || self.read().locate(entry, self).is_some() {
-            self.guarded.expunged.push(entry);
-        } else {
+        if dirty.bore(&entry) {
             self.retire_entry(entry);
+        } else {
+            self.guarded.expunged.push(entry);
         }
         false
     }
@@ -319,7 +319,7 @@ impl<'m, K: Key> Locked<'m, K> {
     pub(crate) fn unlink(&self, entry: Shared<'_, Entry<K>>) {
         let (read, dirty) = (self.read(), self.dirty());
         // Before the slot is emptied, which may be one and the same.
-        let in_read = match self.amended() {
+        let in_read = match self.amended() && !dirty.bore(&entry) {
             true => read.locate(entry, self),
             false => None,
         };
@@ -459,9 +459,9 @@ impl<'m, K: Key> Locked<'m, K> {
     }
 }
 
-/// An entry found by a lookup, and where.
+/// An entry found by a lookup, and where; with the table whose era it counts in.
 pub(crate) enum Found<'g, K: Key> {
-    /// In this read table.
+    /// In read.
     Read(Shared<'g, Entry<K>>, Shared<'g, Table<K>>),
     /// Only in this dirty table; the lookup has missed read.
     Dirty(Shared<'g, Entry<K>>, Shared<'g, Table<K>>),
@@ -472,12 +472,14 @@ pub(crate) enum Found<'g, K: Key> {
 }
 
 impl<K: Key> Roots<K> {
-    /// Looks a key up, in read and, if that does not have all keys, in dirty.
+    /// Looks a key up: in read, or, if that does not have all keys, in dirty.
     ///
-    /// Never locks, never starts over: at most two probes. Why "absent" is right: not amended, R's
-    /// table held every live key when R was loaded; amended, D's did when D was loaded (I2), however
-    /// old R is by then, since whatever replaces D publishes a table that is complete at that moment.
-    /// So a key that is in neither was absent at an instant within the call.
+    /// Never locks, never starts over: one probe, and a second one for a key that is absent while
+    /// amended, to see whether it has missed read. Why "absent" is right: not amended, R's table held
+    /// every live key when R was loaded; amended, D's did when D was loaded (I2), however old R is by
+    /// then, since whatever replaces D publishes a table that is complete at that moment. So a key
+    /// that is not there was absent at an instant within the call. Where read and dirty both have a
+    /// key, it is the same entry (I3), and the seed, which asks read first, would find no other.
     #[inline(always)]
     pub(crate) fn lookup<'g>(&self, hash: u32, key: &K::Ref, guard: &'g Guard) -> Found<'g, K> {
         let (read, amended) = self.read(guard);
@@ -491,7 +493,7 @@ impl<K: Key> Roots<K> {
     }
 
     /// The rest of [`Roots::lookup`], while amended, when `read` was read.
-    #[inline(never)]
+    #[inline]
     pub(crate) fn lookup_in_both<'g>(
         &self,
         read: Shared<'g, Table<K>>,
@@ -499,16 +501,29 @@ impl<K: Key> Roots<K> {
         key: &K::Ref,
         guard: &'g Guard,
     ) -> Found<'g, K> {
-        let dirty = self.dirty(guard);
-        let in_read = read.search(hash, guard);
-        // Both at once, or else a miss in read would wait for memory twice.
-        let in_dirty = dirty.search(hash, guard);
-        in_dirty.prefetch();
-        if let Some(entry) = in_read.find(key) {
-            return Found::Read(entry, read);
+        match self.lookup_in_dirty(hash, key, guard) {
+            // Expunged, and so in read only (I1)?
+            Found::Missed(dirty) => match read.find(hash, key, guard) {
+                Some(entry) => Found::Read(entry, read),
+                None => Found::Missed(dirty),
+            },
+            found => found,
         }
-        match in_dirty.find(key) {
-            Some(entry) => Found::Dirty(entry, dirty),
+    }
+
+    /// The same for those who make no difference between a key that is Expunged and one that is not
+    /// there at all.
+    #[inline]
+    pub(crate) fn lookup_in_dirty<'g>(
+        &self,
+        hash: u32,
+        key: &K::Ref,
+        guard: &'g Guard,
+    ) -> Found<'g, K> {
+        let dirty = self.dirty(guard);
+        match dirty.find(hash, key, guard) {
+            Some(entry) if dirty.bore(&entry) => Found::Dirty(entry, dirty),
+            Some(entry) => Found::Read(entry, dirty),
             None => Found::Missed(dirty),
         }
     }

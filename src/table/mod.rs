@@ -40,7 +40,7 @@ pub(crate) use segment::{free as free_segment, Entries, Spot};
 pub(crate) use supply::{Needs, Supply};
 
 use crate::atomic::{load_acquire, read_once, write_once};
-use crate::entry::Entry;
+use crate::entry::{Birth, Entry};
 use crate::hash::Key;
 use crate::quota::Charge;
 use crate::rcu::{Link, Protects, Shared};
@@ -58,16 +58,20 @@ pub struct Table<K: Key> {
     generation: u64,
     /// Slots in use, which is what the seed's `len(dirty)` would be: changed with the mutex held.
     used: Atomic<usize>,
-    /// Lookups that found nothing in read while this was dirty.
-    misses: Atomic<usize>,
     /// Segments; changed with the mutex held.
     segments: Atomic<usize>,
     /// Not zero if the table takes all its parts, entries and its era with it when it is freed: the
     /// fate of a table that Clear has put aside. Then, the bytes of all that.
     owned: Atomic<usize>,
     era: NonNull<Era>,
+    /// Lookups that found nothing in read while this was dirty.
+    misses: Misses,
     _entries: core::marker::PhantomData<K>,
 }
+
+/// On a cache line of its own, apart from what every lookup reads.
+#[repr(align(64))]
+struct Misses(Atomic<usize>);
 
 // SAFETY: Parts and entries may be used by all threads; `era` points to something `Sync` that lives
 // at least as long as the table.
@@ -126,24 +130,45 @@ impl<K: Key> Table<K> {
         key: &K::Ref,
         protects: &'p impl Protects,
     ) -> Option<Shared<'p, Entry<K>>> {
-        self.search(hash, protects).find(key)
+        let (segment, shift) = self.segment(hash, protects);
+        let mut probe = segment.probe(home(hash, shift), tags::of(hash));
+        while let Some(entry) = probe.next_here() {
+            if Entry::is(entry.as_ptr(), entry.get(), hash, key) {
+                return Some(entry);
+            }
+        }
+        if !probe.goes_on() {
+            return None;
+        }
+        Self::find_further(probe, hash, key)
     }
 
-    /// The first half of [`Table::find`]: how far it can come without a look at a segment.
-    #[inline]
-    pub(crate) fn search<'p>(&self, hash: u32, protects: &'p impl Protects) -> Search<'p, K> {
-        let (segment, shift) = self.segment(hash, protects);
-        Search {
-            segment,
-            home: home(hash, shift),
-            hash,
-        }
+    /// The rest of it, for the one key in ten whose home was full.
+    #[inline(never)]
+    fn find_further<'p>(
+        mut probe: Probe<'p, K>,
+        hash: u32,
+        key: &K::Ref,
+    ) -> Option<Shared<'p, Entry<K>>> {
+        probe.find(|entry| Entry::is(entry.as_ptr(), entry.get(), hash, key))
     }
 
     /// Announces that an entry is going to be inserted here.
     #[inline]
     pub(crate) fn prefetch_insert(&self, hash: u32, protects: &impl Protects) {
         self.segment(hash, protects).0.prefetch_head();
+    }
+
+    /// Whether this is the dirty that the entry, which is in it, was made for: read does not have it.
+    #[inline]
+    pub(crate) fn bore(&self, entry: &Entry<K>) -> bool {
+        entry.was_born_in(self.birth())
+    }
+
+    /// What entries made for this table get.
+    #[inline]
+    pub(crate) fn birth(&self) -> Birth {
+        Birth::new(self.generation)
     }
 
     /// The segment of a hash, to look at its entries in the order of hashes.
@@ -182,7 +207,7 @@ impl<K: Key> Table<K> {
 
     /// Misses so far.
     pub(crate) fn misses(&self) -> usize {
-        read_once(&self.misses)
+        read_once(&self.misses.0)
     }
 
     /// Counts a miss; whether it is time for promotion.
@@ -191,7 +216,7 @@ impl<K: Key> Table<K> {
     /// fight for the line: a miss that is lost delays a promotion by one.
     #[inline]
     pub(crate) fn count_miss(&self) -> bool {
-        write_once(&self.misses, self.misses().wrapping_add(1));
+        write_once(&self.misses.0, self.misses().wrapping_add(1));
         self.due()
     }
 
@@ -260,7 +285,7 @@ impl<K: Key> Table<K> {
             self.owned = Atomic::new(0);
             self.used = Atomic::new(0);
             self.segments = Atomic::new(1);
-            self.misses = Atomic::new(0);
+            self.misses = Misses(Atomic::new(0));
             self.generation = 0;
             bytes
         }
@@ -316,51 +341,6 @@ unsafe fn free_tree<K: Key>(word: Word<K>, spare: Option<NonNull<Segment<K>>>) -
         }
     }
     bytes
-}
-
-/// A lookup that has found out where to look.
-pub(crate) struct Search<'p, K: Key> {
-    segment: &'p Segment<K>,
-    home: usize,
-    hash: u32,
-}
-
-impl<'p, K: Key> Search<'p, K> {
-    /// Announces the second half.
-    #[inline]
-    pub(crate) fn prefetch(&self) {
-        self.segment.prefetch(self.home);
-    }
-
-    /// The second half of [`Table::find`].
-    #[inline(always)]
-    pub(crate) fn find(self, key: &K::Ref) -> Option<Shared<'p, Entry<K>>> {
-        let mut probe = self.segment.probe(self.home, tags::of(self.hash));
-        while let Some(entry) = probe.next_here() {
-            if self.is(entry, key) {
-                return Some(entry);
-            }
-        }
-        if !probe.goes_on() {
-            return None;
-        }
-        self.find_further(probe, key)
-    }
-
-    /// The rest of it, for the one key in ten whose home was full.
-    #[inline(never)]
-    fn find_further(
-        self,
-        mut probe: Probe<'p, K>,
-        key: &K::Ref,
-    ) -> Option<Shared<'p, Entry<K>>> {
-        probe.find(|entry| self.is(*entry, key))
-    }
-
-    #[inline(always)]
-    fn is(&self, entry: Shared<'p, Entry<K>>, key: &K::Ref) -> bool {
-        Entry::is(entry.as_ptr(), entry.get(), self.hash, key)
-    }
 }
 
 /// A segment, and its chain, of a table at some instant.
@@ -419,7 +399,7 @@ impl<'m, K: Key> TableBox<'m, K> {
                 root: Atomic::new(core::ptr::null_mut()),
                 generation: 0,
                 used: Atomic::new(0),
-                misses: Atomic::new(0),
+                misses: Misses(Atomic::new(0)),
                 segments: Atomic::new(1),
                 owned: Atomic::new(0),
                 era: NonNull::dangling(),

@@ -105,14 +105,6 @@ impl<K: Key> Segment<K> {
         probe
     }
 
-    /// Announces a look at a home.
-    #[inline]
-    pub(super) fn prefetch(&self, home: usize) {
-        if let Some(bucket) = self.buckets.get(home) {
-            prefetch(bucket);
-        }
-    }
-
     /// Announces a change of the segment.
     #[inline]
     pub(super) fn prefetch_head(&self) {
