@@ -44,7 +44,8 @@ in_root -- objdump -dr --no-show-raw-insn \
 			contender = parts == 4 ? "syncmap-counted" : "syncmap"
 			workload = part[parts] == "swap" ? "overwrite" : "lookup-hit"
 			printf "{\"where\":\"code\",\"contender\":\"%s\",", contender
-			printf "\"workload\":\"%s\",\"key\":%d,", workload, part[parts - 1]
-			printf "\"instructions\":%d,\"calls\":%d}\n", n, c
+			printf "\"workload\":\"%s\",\"size\":0,\"key\":%d,", workload, \
+				part[parts - 1]
+			printf "\"threads\":1,\"round\":1,\"instructions\":%d,\"calls\":%d}\n", n, c
 		}
 	}' | sort

@@ -90,7 +90,11 @@ syscalls() {
 
 host() { "$SCRIPTS/bench-host.sh" >>"$results"; }
 
-code() { "$SCRIPTS/bench-code.sh" >>"$results"; }
+# Not times, so they have a file of their own.
+code() {
+	"$SCRIPTS/bench-code.sh" >"$bench/code.jsonl" || return
+	say "      $bench/code.jsonl"
+}
 
 # The page is of the whole bench; of a part of it there are tables only.
 report() {

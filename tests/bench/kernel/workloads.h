@@ -457,11 +457,31 @@ static int delete_nine_tenths(struct bench_run *run, struct map *map,
 	return 0;
 }
 
+/* Two lines: what the kernel has allocated, and what the map itself says. */
+static void report_memory(struct bench_run *run, struct map *map,
+			  const char *name, u64 before, u64 keys, u64 divisor,
+			  s64 peak)
+{
+	struct bench_figures figures = { .peak = -1 };
+	u64 objects = map_bytes(map, keys);
+	char line[40];
+
+	figures.bytes = bytes_each(before, divisor);
+	if (peak >= 0)
+		figures.peak = max(div64_s64(peak, divisor), figures.bytes);
+	bench_report(run, name, &figures);
+	if (!objects)
+		return;
+	figures.bytes = div64_u64(objects, divisor);
+	figures.peak = -1;
+	snprintf(line, sizeof(line), "%s-objects", name);
+	bench_report(run, line, &figures);
+}
+
 static int memory_once(struct bench_run *run, bool in_order)
 {
-	struct bench_figures figures = { .bytes = -1, .peak = -1 };
 	u64 before = bench_memory_at_rest(), left = run->size / 10;
-	u64 step = max(run->size / 256, 1), objects;
+	u64 step = max(run->size / 256, 1);
 	struct map *map = map_create(run->size);
 	s64 peak = 0;
 	int err = 0;
@@ -478,35 +498,29 @@ static int memory_once(struct bench_run *run, bool in_order)
 	if (err)
 		goto out;
 	rest(map);
-	figures.bytes = bytes_each(before, run->size);
-	figures.peak = max(div64_s64(peak, run->size), figures.bytes);
-	objects = map_bytes(map, run->size);
-	if (!in_order) {
-		bench_report(run, "memory", &figures);
-		figures.peak = -1;
-		figures.bytes = div64_u64(objects, run->size);
-		if (objects)
-			bench_report(run, "memory-objects", &figures);
-	}
-	figures.peak = -1;
+	if (!in_order)
+		report_memory(run, map, "memory", before, run->size, run->size,
+			      peak);
 	err = delete_nine_tenths(run, map, in_order);
 	if (err)
 		goto out;
-	figures.bytes = bytes_each(before, left);
-	bench_report(run, in_order ? "memory-tenth-in-order" : "memory-tenth",
-		     &figures);
+	report_memory(run, map,
+		      in_order ? "memory-tenth-in-order" : "memory-tenth",
+		      before, left, left, -1);
 	if (in_order)
 		goto out;
 	/* Clear a full map, not what is left. */
 	err = insert_numbers(map, 2 * run->size, 3 * run->size);
 	if (!err)
 		err = map_clear(map);
+	if (err)
+		goto out;
 	rest(map);
 	if (count_numbers(map, 0, 3 * run->size, 1))
 		err = -EUCLEAN;
-	figures.bytes = bytes_each(before, run->size);
-	if (!err)
-		bench_report(run, "memory-cleared", &figures);
+	else
+		report_memory(run, map, "memory-cleared", before, 0, run->size,
+			      -1);
 out:
 	map_destroy(map);
 	return err;
