@@ -8,7 +8,8 @@ make run            from a fresh machine to the demo: set up, build, boot a
                     stock Debian kernel under QEMU, load syncmap, run the demo
 make test           KUnit on User Mode Linux, device tests under QEMU; ends
                     with "N passed, N failed"
-make check          formatting, lints, documentation, scripts, C style
+make check          formatting, lints, documentation, memory orderings, scripts,
+                    C style
 make                build the modules for your own kernel, KDIR
 make install        install them there (as root)
 make clean          remove what make has built in this folder

@@ -298,7 +298,7 @@ impl<K: Key> Table<K> {
         if self.is_private(node.generation(), editor) {
             for i in slots {
                 // SAFETY: The node is valid, and the slots those of a path.
-                // Release: pairs with the acquires of `Word::find` and `Path`.
+                // Release: pairs with the acquires of `Word::find` and `Path` (litmus: directory).
                 unsafe { node.slot(i) }.store(word(i).into_raw(), Release);
             }
             return;
@@ -323,7 +323,7 @@ impl<K: Key> Table<K> {
         editor: &impl Editor<K>,
     ) {
         match level.checked_sub(1).and_then(|above| path.step(above)) {
-            // Release: pairs with the acquire in `Table::root`.
+            // Release: pairs with the acquire in `Table::root` (litmus: directory, copied-node).
             None => self.root.store(word.into_raw(), Release),
             Some(above) => {
                 let slot = above.index..above.index + 1;

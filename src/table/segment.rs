@@ -116,6 +116,7 @@ impl<K: Key> Segment<K> {
 
     /// The rest of the chain.
     pub(super) fn next<'p>(&'p self) -> Option<Shared<'p, Segment<K>>> {
+        // Acquire: pairs with the Release of whoever published the link (litmus: chain).
         let next = NonNull::new(load_acquire(&self.next))?;
         // SAFETY: A segment is retired together with the last segment that leads to it, or after it.
         Some(unsafe { Shared::new(next) })
@@ -148,12 +149,14 @@ impl<K: Key> Segment<K> {
         for (_, bucket) in self.buckets_from(home) {
             let word = bucket.tags.load(Relaxed);
             let Some(i) = tags::first_free(word) else {
-                // Release, like all stores here: whoever sees the mark looks further.
+                // Release, like all stores here: whoever sees the mark looks further, and sees what
+                // belongs to the tags that it is stored with (litmus: shared-tags).
                 bucket.tags.store(word | tags::MORE, Release);
                 continue;
             };
             // Pointer before tag, each Release, pairing with the acquires in `Probe`: who sees the
-            // tag sees the pointer, and who sees the pointer sees the entry.
+            // tag sees the pointer, and who sees the pointer sees the entry
+            // (litmus: insert, reused-slot).
             if let Some(slot) = bucket.slots.get(i) {
                 slot.store(entry.as_ptr(), Release);
             }
@@ -203,7 +206,7 @@ impl<K: Key> Spot<'_, K> {
         if slot.load(Relaxed).is_null() {
             return;
         }
-        // Readers that still have the tag find null and go on.
+        // Readers that still have the tag find null and go on (litmus: emptied-slot, shared-tags).
         slot.store(null_mut(), Release);
         let word = tags::set(bucket.tags.load(Relaxed), self.slot, 0);
         bucket.tags.store(word, Release);
@@ -230,7 +233,8 @@ impl<K: Key> Probe<'_, K> {
     fn enter(&mut self, at: usize) {
         self.at = at;
         // Acquire: pairs with the Release of the tag in `insert`, so that who sees the tag sees the
-        // pointer; and a slot that is seen to be in use is seen by everybody who looks for it later.
+        // pointer; and a slot that is seen to be in use is seen by everybody who looks for it later
+        // (litmus: insert, order-of-inserts).
         self.word = self
             .segment
             .buckets
@@ -283,7 +287,7 @@ impl<'p, K: Key> Iterator for Probe<'p, K> {
                 let Some(slot) = bucket.and_then(|bucket| bucket.slots.get(slot)) else {
                     continue;
                 };
-                // Acquire: pairs with the Release in `insert`.
+                // Acquire: pairs with the Release in `insert` (litmus: reused-slot).
                 if let Some(entry) = NonNull::new(load_acquire(slot)) {
                     // SAFETY: Published, hence not freed while the evidence for `'p` lasts (I5, I11).
                     return Some(unsafe { Shared::new(entry) });
@@ -320,7 +324,7 @@ impl<'p, K: Key> Iterator for Entries<'p, K> {
                 continue;
             };
             self.slot += 1;
-            // Acquire: pairs with the Release in `insert`.
+            // Acquire: pairs with the Release in `insert` (litmus: reused-slot).
             if let Some(entry) = NonNull::new(load_acquire(slot)) {
                 // SAFETY: As in `Probe`.
                 return Some(unsafe { Shared::new(entry) });
