@@ -8,7 +8,7 @@
 
 [ -d "$CACHE" ] || exit 0
 lock setup
-for thing in "$CACHE"/{root,linux,kernel,source,uml,work}-* "$CACHE"/stage; do
+for thing in "$CACHE"/{root,linux,kernel,source,uml,herd,work}-* "$CACHE"/stage; do
 	if [ -L "$thing" ] || [ -f "$thing" ]; then
 		rm -f "$thing"
 	elif [ -d "$thing" ]; then

@@ -10,7 +10,8 @@ make test           KUnit on User Mode Linux, device tests under QEMU; ends
                     with "N passed, N failed"
 make bench          measure the map against its peers, in the kernel and in
                     userspace, and write docs/benchmarks.md
-make check          formatting, lints, documentation, scripts, C style
+make check          formatting, lints, documentation, memory orderings, scripts,
+                    C style
 make                build the modules for your own kernel, KDIR
 make install        install them there (as root)
 make clean          remove what make has built in this folder

@@ -19,31 +19,6 @@ case ${KERNEL:-} in
 *) die "KERNEL=$KERNEL is not a kernel series." "Choose 7.3 or 7.2." ;;
 esac
 
-# apt COMMAND...: the root's own apt, with lists and settings of its own.
-apt_in_root() {
-	local user=()
-	as_root || user=(--unshare-user --uid 0 --gid 0)
-	online
-	in_root --bind "$STAGE/apt" /var/lib/apt "${user[@]}" "${ONLINE[@]}" \
-		--ro-bind "$STAGE/apt/sources.list" /etc/apt/sources.list \
-		--setenv APT_CONFIG /var/lib/apt/apt.conf \
-		-- env -C /cache/stage/debs "$@"
-}
-
-apt_setup() {
-	mkdir -p "$STAGE/apt/lists/partial" "$STAGE/debs" "$STAGE/apt/cache"
-	local from
-	from=$(root_dir)/etc/apt/sources.list
-	grep ' trixie main' "$from" | sed 'p; s/ trixie main/ trixie-backports main/' \
-		>"$STAGE/apt/sources.list"
-	{
-		say 'Acquire::Languages "none";' 'APT::Sandbox::User "root";' \
-			'Dir::Cache "/var/lib/apt/cache";'
-		apt_options
-	} | tr ';' '\n' | sed '/^ *$/d; s/$/;/' >"$STAGE/apt/apt.conf"
-	apt_in_root apt-get -o APT::Update::Error-Mode=any update
-}
-
 # The newest kernel of a series for which the matching source is listed too.
 discover() {
 	local s release point
@@ -71,11 +46,7 @@ download() {
 }
 
 unpack() {
-	local deb
-	for deb in "$STAGE"/debs/linux-*.deb; do
-		in_root -- dpkg-deb -x "/cache/stage/debs/${deb##*/}" /cache/stage/unpacked
-		rm "$deb"
-	done
+	unpack_debs unpacked
 	[ ! -d "$CACHE/$tree" ] || return 0
 	mkdir "$STAGE/source"
 	# A line now and then shows how far it is (of about 1.6 GiB).
@@ -142,7 +113,8 @@ fi
 begin_setup
 if ! [ -d "$link" ] || [ -n "${UPDATE:-}" ]; then
 	need_space 4096 "A prepared kernel"
-	logged 0 "The lists of kernel packages could not be read." apt_setup
+	logged 0 "The lists of kernel packages could not be read." \
+		apt_setup trixie trixie-backports
 	read -r series release version < <(discover) || true
 	[ -n "${release:-}" ] ||
 		die "Debian lists no kernel of the series ${wanted[*]}, flavour $FLAVOUR." \

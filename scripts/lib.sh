@@ -222,6 +222,44 @@ apt_options() {
 		'^Acquire::(https?::.*Proxy|Check-(Valid-Until|Date)|Retries)' || true
 }
 
+# apt_setup SUITE...: the lists of these Debian suites, of the mirror that the
+# root came from, for apt_in_root.  Between begin_setup and end_setup.
+apt_setup() {
+	local from suite
+	mkdir -p "$STAGE/apt/lists/partial" "$STAGE/debs" "$STAGE/apt/cache"
+	from=$(root_dir)/etc/apt/sources.list
+	for suite in "$@"; do
+		sed -n "s/ trixie main\$/ $suite main/p" "$from"
+	done >"$STAGE/apt/sources.list"
+	{
+		say 'Acquire::Languages "none";' 'APT::Sandbox::User "root";' \
+			'Dir::Cache "/var/lib/apt/cache";'
+		apt_options
+	} | tr ';' '\n' | sed '/^ *$/d; s/$/;/' >"$STAGE/apt/apt.conf"
+	apt_in_root apt-get -o APT::Update::Error-Mode=any update
+}
+
+# apt_in_root COMMAND...: the root's own apt, with lists and settings of its own,
+# where it puts what it downloads: stage/debs.
+apt_in_root() {
+	local user=()
+	as_root || user=(--unshare-user --uid 0 --gid 0)
+	online
+	in_root --bind "$STAGE/apt" /var/lib/apt "${user[@]}" "${ONLINE[@]}" \
+		--ro-bind "$STAGE/apt/sources.list" /etc/apt/sources.list \
+		--setenv APT_CONFIG /var/lib/apt/apt.conf \
+		-- env -C /cache/stage/debs "$@"
+}
+
+# unpack_debs NAME: all that lies in stage/debs, into stage/NAME.
+unpack_debs() {
+	local deb
+	for deb in "$STAGE"/debs/*.deb; do
+		in_root -- dpkg-deb -x "/cache/stage/debs/${deb##*/}" "/cache/stage/$1"
+		rm "$deb"
+	done
+}
+
 # The number is the recipe's, here and below: raise it to make things anew.
 KERNEL_KEY=$(key_of 1 "$ROOT_KEY")
 kernel_dir() { say "$CACHE/kernel-${KERNEL:-newest}-$FLAVOUR-$KERNEL_KEY"; }
@@ -245,6 +283,27 @@ uml_dir() {
 	config=$(uml_config) || exit
 	say "$CACHE/uml-$(key_of 1 "$ROOT_KEY" "${UML_FLAGS[*]}" \
 		"$(readlink "$(kernel_dir)/source")" "$config")"
+}
+
+herd_dir() { say "$CACHE/herd-$(key_of 1)"; }
+
+# in_herd HERD TEST...: what herd7 says of litmus tests, by the memory model in
+# the source of the prepared kernel.  Before each, a line with its name and the
+# verdict that it states.  One that makes herd7 stop, or takes too long, is left
+# without a verdict.
+in_herd() {
+	local herd=$1
+	shift
+	# shellcheck disable=SC2016 # the variables of the shell in there
+	in_kernel "$(readlink -f "$(kernel_dir)")" --ro-bind "$herd" /herd \
+		-- sh -c 'cd /source/tools/memory-model
+		for test; do
+			stated=$(sed -n "s/^ \* Result: //p" "$test")
+			echo "## $(basename "$test" .litmus) $stated"
+			timeout 60 /herd/lib/ld-linux-x86-64.so.2 --library-path /herd/lib \
+				/herd/herd7 -set-libdir /herd/herd -conf linux-kernel.cfg \
+				"$test" 2>&1 || true
+		done' sh "$@"
 }
 
 # Where this checkout's products go; nothing is ever written to the source.

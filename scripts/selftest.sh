@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Tests of the test machinery itself, in TAP: every kind of trouble must be
-# seen by verdict.sh, and tap.awk must count right.
+# seen by verdict.sh, tap.awk must count right, and litmus.awk must not believe
+# what a litmus test states of itself.
 
 set -euo pipefail
 scripts=$(cd "$(dirname "$0")" && pwd -P)
@@ -176,5 +177,33 @@ count "2 1 0" "KTAP: a suite that fails as a whole" <<'END'
 not ok 1 one
 ## end a 0
 END
+# litmus WANT NAME STATED [LINE OF HERD7...]: a good test comes before and after.
+litmus() {
+	local want=$1 name=$2 good=('## good Never' 'Observation good Never 0 3')
+	local test="## t $3" got
+	shift 3
+	got=$(printf '%s\n' "${good[@]}" "$test" "$@" "${good[@]}" |
+		awk -f "$scripts/litmus.awk" | tail -n 1)
+	result "$got" "$want" "litmus: $name"
+}
+all='3 passed, 0 failed' one='2 passed, 1 failed'
+never='Observation t Never 0 4' sometimes='Observation t Sometimes 1 3'
+race='Flag data-race'
+litmus "$all" "Never" Never "$never"
+litmus "$all" "Sometimes" Sometimes "$sometimes"
+litmus "$all" "Sometimes, with a race" 'Sometimes DATARACE' "$race" "$sometimes"
+litmus "$one" "possible, but should not be" Never "$sometimes"
+litmus "$one" "not possible, but should be" Sometimes "$never"
+litmus "$one" "always" Sometimes 'Observation t Always 4 0'
+litmus "$one" "a race" Never "$race" "$never"
+litmus "$one" "no race" 'Sometimes DATARACE' "$sometimes"
+litmus "$one" "no execution" Never 'Observation t Never 0 0'
+litmus "$one" "nothing stated" '' "$never"
+litmus "$one" "nonsense stated" 'Nevermore' "$never"
+litmus "$one" "no verdict" Never 'File "t.litmus": syntax error'
+litmus "$one" "two verdicts" Never "$never" "$never"
+litmus "$one" "the verdict of another" Never 'Observation u Never 0 4'
+result "$(awk -f "$scripts/litmus.awk" </dev/null)" '0 passed, 1 failed' \
+	"litmus: no tests at all"
 printf '1..%d\n' "$number"
 exit "$failures"

@@ -7,7 +7,7 @@
 //! instead are volatile accesses, which on x86, where loads are acquires and stores are releases
 //! by themselves, only the compiler must not reorder: just so are the kernel's own
 //! `smp_load_acquire()` and `smp_store_release()` defined there. On other architectures, and for all
-//! that reads *and* writes, there is `Atomic`.
+//! that reads *and* writes, there is `Atomic`. In the litmus tests they are what they stand for.
 
 use core::sync::atomic::{compiler_fence, Ordering};
 use kernel::sync::atomic::{Acquire, Atomic, AtomicType, Release};

@@ -23,7 +23,8 @@
 //! # Orderings
 //!
 //! Every change of the word is fully ordered. Every load is an acquire: it pairs with the change
-//! that put the value there, so that the contents of the value are visible.
+//! that put the value there, so that the contents of the value are visible (litmus: value), and all
+//! that was stored before (litmus: order-of-stores, causality).
 
 use core::cell::Cell;
 use core::marker::PhantomData;
@@ -200,15 +201,16 @@ impl<K: Key> Entry<K> {
 
     fn cas(&self, from: *mut (), to: *mut ()) -> bool {
         // Full on success: publishes what `to` points to, and orders the change against those of
-        // other entries, which linearizability needs. A failed one orders nothing; the loops around
-        // it reload with acquire.
+        // other entries, which linearizability needs (litmus: value, two-stores, readers-disagree).
+        // A failed one orders nothing; the loops around it reload with acquire (litmus: retry).
         self.head.word.cmpxchg(from, to, Full).is_ok()
     }
 
     /// Puts `value` into a Live or Deleted entry if `accept` agrees with what is there now.
     ///
     /// Lock-free. `guard` is the read-side section in which the entry was found: no word can be
-    /// freed and used again for another value before it ends, so an equal word is an equal value.
+    /// freed and used again for another value before it ends, so an equal word is an equal value
+    /// (litmus: no-aba).
     pub(crate) fn try_put<'m, P: Policy>(
         &self,
         value: P::Value<'m>,
@@ -264,7 +266,7 @@ impl<K: Key> Entry<K> {
     }
 
     /// Live → Expunged if `accept` agrees with the value, or Deleted → Expunged, as a delete's own
-    /// last step (I4): the caller, who holds the mutex, unlinks the entry next.
+    /// last step (I4): the caller, who holds the mutex, unlinks the entry next (litmus: delete).
     pub(crate) fn remove_locked<'m, P: Policy>(
         &self,
         mut accept: impl FnMut(P::Seen<'_>) -> bool,
@@ -310,7 +312,8 @@ impl<K: Key> Entry<K> {
 
     /// Deleted → Expunged; whether the entry is Expunged now.
     ///
-    /// With the mutex held. The caller drops the entry from dirty, or does not copy it there (I1).
+    /// With the mutex held. The caller drops the entry from dirty, or does not copy it there (I1;
+    /// litmus: expunge).
     pub(crate) fn try_expunge_locked(&self) -> bool {
         loop {
             match self.state() {
@@ -329,7 +332,7 @@ impl<K: Key> Entry<K> {
     ///
     /// With the mutex held, after the entry has been put back into dirty (I1). Nobody else changes
     /// the word of an Expunged entry, so there is nothing to compare. Full, like the other changes
-    /// of words; the release in it pairs with the acquire in [`Entry::state`].
+    /// of words; the release in it pairs with the acquire in [`Entry::state`] (litmus: unexpunge).
     pub(crate) fn unexpunge_locked<P: Policy>(&self, value: P::Value<'_>) {
         self.head.word.xchg(P::into_word(value).as_ptr(), Full);
     }

@@ -46,7 +46,7 @@ const FREE_BATCH: usize = 32;
 pub unsafe trait Protects {}
 
 // SAFETY: A grace period that starts after an object was unpublished (I11) waits for the section
-// that this guard is evidence of (I5).
+// that this guard is evidence of (I5; litmus: retire).
 unsafe impl Protects for Guard {}
 
 /// A pointer that readers follow without a lock, and a flag that changes together with it.
@@ -84,7 +84,7 @@ impl<T> Published<T> {
     /// Publishes another pointer.
     ///
     /// Full: the release in it pairs with the Acquire in [`Published::load`]; the rest orders the
-    /// change against those of others, as for the words of entries.
+    /// change against those of others, as for the words of entries (litmus: two-maps).
     ///
     /// # Safety
     ///
@@ -241,7 +241,7 @@ pub(crate) struct Owner {
 ///
 /// # Invariants
 ///
-/// While `busy`, the one who set it owns `waiting` and `work`.
+/// While `busy`, the one who set it owns `waiting` and `work` (litmus: busy).
 #[pin_data(PinnedDrop)]
 pub struct Reclaimer {
     /// What the map has allocated.
@@ -314,9 +314,9 @@ impl Reclaimer {
         loop {
             // SAFETY: The chain and with it its last link are ours until the exchange succeeds.
             unsafe { (*chain.last).set(head) };
-            // Full: gives the links away (pairs with the exchange in `start`), comes after all
-            // stores that unpublished the objects (I11), and before the load of `busy` in `start`,
-            // see there.
+            // Full: gives the links away (pairs with the exchange in `start`; litmus: push), comes
+            // after all stores that unpublished the objects (I11; litmus: retire), and before the
+            // load of `busy` in `start`, see there.
             match self.next.cmpxchg(head, chain.first, Full) {
                 Ok(_) => break,
                 Err(seen) => head = seen,
@@ -329,13 +329,13 @@ impl Reclaimer {
     ///
     /// Either this sees that nobody is busy, or the one who is sees, after it has cleared `busy`,
     /// what was pushed before: both sides have a full barrier between their store and their load
-    /// (the pattern SB of the memory model).
+    /// (the pattern SB of the memory model; litmus: start).
     fn start(&self) {
         while !self.next.load(Relaxed).is_null()
             && !self.busy.load(Relaxed)
             && !self.busy.xchg(true, Full)
         {
-            // Full: takes the links over; pairs with the exchange in `retire_all`.
+            // Full: takes the links over; pairs with the exchange in `retire_all` (litmus: push).
             let list = self.next.xchg(null_mut(), Full);
             if list.is_null() {
                 // Another one was faster, and has finished meanwhile.
@@ -385,7 +385,7 @@ impl Reclaimer {
             this.retired_bytes.add(freed.wrapping_neg(), Relaxed);
             cond_resched();
         }
-        // Full: what was freed is uncharged before a waiter sees the cycle (`charge`).
+        // Full: what was freed is uncharged before a waiter sees the cycle (litmus: charge).
         this.cycles.fetch_add(1, Full);
         this.runner.store(null_mut(), Relaxed);
         this.busy.xchg(false, Full);
@@ -400,7 +400,8 @@ impl Reclaimer {
     /// `EINTR` if a fatal signal arrives.
     pub(crate) fn charge(&self, bytes: usize, flags: Flags) -> Result<Charge<'_>> {
         for _ in 0..CHARGE_CYCLES {
-            // In this order: what is freed after the failed charge was retired before it.
+            // In this order: what is freed after the failed charge was retired before it
+            // (litmus: charge, charge-room).
             let seen = self.cycle();
             let retired = self.retired_bytes();
             if let Some(charge) = self.ledger.charge(bytes) {
@@ -446,6 +447,7 @@ impl Reclaimer {
 
     /// Whether nothing is retired, and nothing being freed.
     fn is_idle(&self) -> bool {
+        // Overlooks a batch that goes from `next` to `waiting` in between (litmus: idle).
         !self.busy.load(Acquire) && self.next.load(Acquire).is_null()
     }
 
@@ -454,7 +456,8 @@ impl Reclaimer {
     pub(crate) fn drain(&self) {
         let begin = self.cycle();
         while !self.is_running_here() && !self.is_idle() {
-            // One cycle may have been in flight already; the next one frees all the rest.
+            // One cycle may have been in flight already; the next one frees all the rest
+            // (litmus: drain).
             let seen = self.cycle();
             if seen.wrapping_sub(begin) >= 2 {
                 break;

@@ -75,7 +75,7 @@ impl<K: Key> Roots<K> {
     }
 
     /// D. A lookup loads R first: the acquire there orders the two loads, so that D is at least as
-    /// new as the flag `amended` that led here.
+    /// new as the flag `amended` that led here (litmus: clear-and-dirty).
     #[inline]
     pub(crate) fn dirty<'p>(&self, protects: &'p impl Protects) -> Shared<'p, Table<K>> {
         self.dirty.load(protects).0
@@ -266,7 +266,7 @@ impl<'m, K: Key> Locked<'m, K> {
     /// without the entries that are deleted by then, which become Expunged (see [`Editor::keep`]).
     ///
     /// D is published before R says that it is to be looked at, so that no reader finds `amended`
-    /// and a D without it (I2).
+    /// and a D without it (I2; litmus: start-dirty).
     fn start_dirty(&self, table: TableBox<'m, K>) {
         let read = self.read();
         let dirty = table.succeed(&read);
@@ -354,7 +354,7 @@ impl<'m, K: Key> Locked<'m, K> {
     ///
     /// The superseded parts and the entries that only they had (I1) cannot be reached any more. These
     /// are exactly the entries on the list that are still Expunged: entries that the *next* dirty will
-    /// expunge are not on it yet (I6).
+    /// expunge are not on it yet (I6). The store publishes all that was put there (litmus: promote).
     pub(crate) fn promote(&self) {
         let (read, amended) = self.roots.read(self);
         if !amended {
@@ -431,8 +431,8 @@ impl<'m, K: Key> Locked<'m, K> {
     /// Empties the map: R and then D become `empty`, a table with an era of its own.
     ///
     /// R first: the other way round, a key that is only in dirty would be gone while a key of read
-    /// is still there, at no single instant. What D refers to is retired with it, by marking it as
-    /// the owner; the entries that only read has are those on the list.
+    /// is still there, at no single instant (litmus: clear). What D refers to is retired with it, by
+    /// marking it as the owner; the entries that only read has are those on the list.
     ///
     /// # Safety
     ///

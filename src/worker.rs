@@ -97,7 +97,8 @@ impl Worker {
     /// Sets a flag; whether it was clear. Cheap if it was not.
     fn raise(flag: &Atomic<bool>) -> bool {
         // Full: pairs with the exchanges in `run`, so that the work either sees the flag, or is
-        // kicked again after it has begun.
+        // kicked again after it has begun. Who finds the flag set needs a barrier before: a delete
+        // has one, a miss has not (litmus: request, request-promotion).
         !flag.load(Relaxed) && !flag.xchg(true, Full)
     }
 

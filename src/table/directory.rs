@@ -121,7 +121,7 @@ impl<K: Key> Word<K> {
                     let bits = word.low();
                     // SAFETY: By the contract of the function; a node has a slot for each value of
                     // its bits. Acquire: pairs with the Release of whoever stored the word, so that
-                    // what it leads to can be seen.
+                    // what it leads to can be seen (litmus: directory, copied-node).
                     unsafe {
                         let slot = node.slot(top_bits(rest, bits));
                         word = Word::from_raw(load_acquire(slot));

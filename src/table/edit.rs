@@ -319,7 +319,7 @@ impl<K: Key> Table<K> {
         if self.is_private(node.generation(), editor) {
             for i in slots {
                 // SAFETY: The node is valid, and the slots those of a path.
-                // Release: pairs with the acquires of `Word::find` and `Path`.
+                // Release: pairs with the acquires of `Word::find` and `Path` (litmus: directory).
                 store_release(unsafe { node.slot(i) }, word(i).into_raw());
             }
             return;
@@ -344,7 +344,7 @@ impl<K: Key> Table<K> {
         editor: &impl Editor<K>,
     ) {
         match level.checked_sub(1).and_then(|above| path.step(above)) {
-            // Release: pairs with the acquire in `Table::root`.
+            // Release: pairs with the acquire in `Table::root` (litmus: directory, copied-node).
             None => store_release(&self.root, word.into_raw()),
             Some(above) => {
                 let slot = above.index..above.index + 1;

@@ -100,7 +100,7 @@ impl<K: Key> Table<K> {
     #[inline]
     fn root(&self) -> Word<K> {
         // SAFETY: Holds a word from the beginning. Acquire: pairs with the Release of whoever stored
-        // it, so that the parts that it leads to can be seen.
+        // it, so that the parts that it leads to can be seen (litmus: directory).
         unsafe { Word::from_raw(load_acquire(&self.root)) }
     }
 
@@ -190,7 +190,8 @@ impl<K: Key> Table<K> {
     /// Changes [`Table::used`], with the mutex held.
     ///
     /// Full, although the count publishes nothing: it is the barrier that ends a change of the
-    /// table, and orders it against those of others, as the changes of words are.
+    /// table, and orders it against those of others, as the changes of words are
+    /// (litmus: two-inserts, order-of-inserts).
     fn add_used(&self, by: isize) {
         self.used.xchg(self.used().wrapping_add_signed(by), Full);
     }

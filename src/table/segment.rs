@@ -146,6 +146,7 @@ impl<K: Key> Segment<K> {
 
     /// The rest of the chain.
     pub(super) fn next<'p>(&'p self) -> Option<Shared<'p, Segment<K>>> {
+        // Acquire: pairs with the Release of whoever published the link (litmus: chain).
         let next = NonNull::new(load_acquire(&self.next))?;
         // SAFETY: A segment is retired together with the last segment that leads to it, or after it.
         Some(unsafe { Shared::new(next) })
@@ -178,12 +179,14 @@ impl<K: Key> Segment<K> {
         for (_, bucket) in self.buckets_from(home) {
             let word = read_once(&bucket.tags);
             let Some(i) = tags::first_free(word) else {
-                // Release, like all stores here: whoever sees the mark looks further.
+                // Release, like all stores here: whoever sees the mark looks further, and sees what
+                // belongs to the tags that it is stored with (litmus: shared-tags).
                 store_release(&bucket.tags, word | tags::MORE);
                 continue;
             };
             // Pointer before tag, each Release, pairing with the acquires in `Probe`: who sees the
-            // tag sees the pointer, and who sees the pointer sees the entry.
+            // tag sees the pointer, and who sees the pointer sees the entry
+            // (litmus: insert, reused-slot).
             if let Some(slot) = bucket.slots.get(i) {
                 store_release(slot, entry.as_ptr());
             }
@@ -233,12 +236,12 @@ impl<K: Key> Spot<'_, K> {
         if read_once(slot).is_null() {
             return;
         }
-        // Readers that still have the tag find null and go on.
+        // Readers that still have the tag find null and go on (litmus: emptied-slot, shared-tags).
         store_release(slot, null_mut());
         let word = tags::set(read_once(&bucket.tags), self.slot, 0);
         store_release(&bucket.tags, word);
         let used = &self.segment.used;
-        write_once(&used, read_once(&used) - 1);
+        write_once(used, read_once(used) - 1);
     }
 }
 
@@ -260,7 +263,8 @@ impl<K: Key> Probe<'_, K> {
     fn enter(&mut self, at: usize) {
         self.at = at;
         // Acquire: pairs with the Release of the tag in `insert`, so that who sees the tag sees the
-        // pointer; and a slot that is seen to be in use is seen by everybody who looks for it later.
+        // pointer; and a slot that is seen to be in use is seen by everybody who looks for it later
+        // (litmus: insert, order-of-inserts).
         self.word = self
             .segment
             .buckets
@@ -311,7 +315,7 @@ impl<'p, K: Key> Probe<'p, K> {
             let Some(slot) = bucket.and_then(|bucket| bucket.slots.get(slot)) else {
                 continue;
             };
-            // Acquire: pairs with the Release in `insert`.
+            // Acquire: pairs with the Release in `insert` (litmus: reused-slot).
             if let Some(entry) = NonNull::new(load_acquire(slot)) {
                 // SAFETY: Published, hence not freed while the evidence for `'p` lasts (I5, I11).
                 return Some(unsafe { Shared::new(entry) });
@@ -365,7 +369,7 @@ impl<'p, K: Key> Iterator for Entries<'p, K> {
                 continue;
             };
             self.slot += 1;
-            // Acquire: pairs with the Release in `insert`.
+            // Acquire: pairs with the Release in `insert` (litmus: reused-slot).
             if let Some(entry) = NonNull::new(load_acquire(slot)) {
                 // SAFETY: As in `Probe`.
                 return Some(unsafe { Shared::new(entry) });
