@@ -20,7 +20,7 @@ use core::marker::PhantomData;
 use core::ptr::{null_mut, NonNull};
 use kernel::alloc::Flags;
 use kernel::prelude::*;
-use kernel::sync::atomic::{Acquire, Atomic, Full, Relaxed};
+use kernel::sync::atomic::{Acquire, Atomic, Full, Relaxed, Release};
 use kernel::sync::rcu::Guard;
 use kernel::task::Task;
 use kernel::types::Opaque;
@@ -294,7 +294,8 @@ impl Reclaimer {
 
     /// Bytes that await a grace period.
     pub fn retired_bytes(&self) -> usize {
-        self.retired_bytes.load(Relaxed)
+        // Acquire: who sees that less is retired sees that less is charged (litmus: charge-room).
+        load_acquire(&self.retired_bytes)
     }
 
     /// Retires an object of `bytes` bytes. Any context but NMI.
@@ -382,7 +383,8 @@ impl Reclaimer {
                 // to free it.
                 freed += unsafe { (this.owner.free)(this.owner.map, retired) };
             }
-            this.retired_bytes.add(freed.wrapping_neg(), Relaxed);
+            // Release: after what was uncharged; pairs with the acquire in `retired_bytes`.
+            this.retired_bytes.fetch_add(freed.wrapping_neg(), Release);
             cond_resched();
         }
         // Full: what was freed is uncharged before a waiter sees the cycle (litmus: charge).
@@ -447,8 +449,11 @@ impl Reclaimer {
 
     /// Whether nothing is retired, and nothing being freed.
     fn is_idle(&self) -> bool {
-        // Overlooks a batch that goes from `next` to `waiting` in between (litmus: idle).
-        !self.busy.load(Acquire) && self.next.load(Acquire).is_null()
+        // In this order, and in one cycle: a batch goes from `next` to `waiting` under `busy`, and
+        // what is freed may be retiring another one (litmus: idle).
+        let seen = self.cycle();
+        let idle = self.next.load(Acquire).is_null() && !self.busy.load(Acquire);
+        idle && self.cycle() == seen
     }
 
     /// Waits until everything that was retired so far has been freed. Sleeps, for up to two grace
