@@ -115,8 +115,8 @@ impl<K: Key> Table<K> {
 
     /// Whether a hash differs from all those of a chain, soon enough, and before they differ from
     /// each other.
-    fn is_apart(&self, path: &Path<K>, hash: u64, editor: &impl Editor<K>) -> bool {
-        let mut entries = path.segment(editor).entries();
+    pub(super) fn is_apart(&self, path: &Path<K>, hash: u64, protects: &impl Protects) -> bool {
+        let mut entries = path.segment(protects).entries();
         let Some(first) = entries.next().map(|e| self.hash_of(e)) else {
             return false;
         };
@@ -189,9 +189,8 @@ impl<K: Key> Table<K> {
                     half.insert(entry, hash, depth + 1);
                 }
                 self.add_segments(1);
-                let half = |half: segment::SegmentBox<'_, K>| {
-                    Word::segment(half.publish(), depth + 1)
-                };
+                let half =
+                    |half: segment::SegmentBox<'_, K>| Word::segment(half.publish(), depth + 1);
                 Edit::Two(half(fresh), half(right))
             }
             Kind::Chain => {
@@ -278,7 +277,14 @@ impl<K: Key> Table<K> {
             Edit::Two(_, right) if i >= first + count / 2 => right,
             Edit::One(word) | Edit::Two(word, _) => word,
         };
-        self.put(path, path.len() - 1, first..first + count, word, supply, editor);
+        self.put(
+            path,
+            path.len() - 1,
+            first..first + count,
+            word,
+            supply,
+            editor,
+        );
     }
 
     /// Puts words into some slots of a path's node, in place or in a copy.

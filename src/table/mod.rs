@@ -191,10 +191,17 @@ impl<K: Key> Table<K> {
         self.misses() >= self.used()
     }
 
-    /// Whether a hash belongs to a chain with the entries of so many buckets, or more.
+    /// Whether a hash belongs to a chain with the entries of so many buckets, or more; not if it would
+    /// be parted from them.
     pub(crate) fn is_crowded(&self, hash: u64, buckets: usize, protects: &impl Protects) -> bool {
         let (segment, _) = self.segment(hash, protects);
-        segment.is_chain() && segment.entries().nth(buckets.saturating_mul(SLOTS)).is_some()
+        let most = buckets.saturating_mul(SLOTS);
+        if !segment.is_chain() || segment.entries().nth(most).is_none() {
+            return false;
+        }
+        let mut path = self.path(hash, protects);
+        path.measure();
+        !self.is_apart(&path, hash, protects)
     }
 
     /// Links an entry; the key must not be in the table. The caller is the one writer, and has made

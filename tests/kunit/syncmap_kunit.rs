@@ -24,6 +24,7 @@ mod program;
 mod threads;
 mod values;
 
+mod suite_chains;
 mod suite_context;
 mod suite_limits;
 mod suite_map;

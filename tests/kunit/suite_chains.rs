@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Keys that share their hash: chains of segments, and how others get along with them.
+
+use kernel::prelude::*;
+use syncmap::{Limits, Options};
+
+use crate::keys::{Mixed, Number};
+use crate::support::{numbers, store, value, Numbers, QUIET};
+use crate::values::counted;
+
+/// Stores keys, each with itself as its value.
+fn fill<K: Number>(map: &Numbers<K>, mut keys: impl Iterator<Item = u64>) -> Result {
+    keys.try_for_each(|key| store(map, key, key))
+}
+
+/// All of these keys are there.
+fn has<K: Number>(map: &Numbers<K>, keys: impl Iterator<Item = u64>) -> Result {
+    for key in keys {
+        check_eq!(value(map, key), Some(key));
+    }
+    Ok(())
+}
+
+/// Numbers of keys that share their hash, and of others.
+fn alike(keys: core::ops::Range<u64>) -> impl Iterator<Item = u64> {
+    keys.map(|key| 2 * key)
+}
+
+fn others(keys: core::ops::Range<u64>) -> impl Iterator<Item = u64> {
+    keys.map(|key| 2 * key + 1)
+}
+
+/// A map whose chains may have so many buckets.
+fn limited(chain: usize) -> Result<Pin<KBox<Numbers<Mixed>>>> {
+    numbers(Options {
+        limits: Limits {
+            chain,
+            ..Limits::NONE
+        },
+        ..QUIET
+    })
+}
+
+#[kunit_tests(syncmap_chains)]
+mod tests {
+    use super::*;
+
+    /// Keys that collide cost the one who chose them and nobody else.
+    #[test]
+    fn crowds_do_not_keep_others_out() -> Result {
+        counted(|| {
+            let map = limited(4)?;
+            let mut crowd = 0;
+            while store(&map, 2 * crowd, 2 * crowd).is_ok() {
+                crowd += 1;
+                check!(crowd < 1000);
+            }
+            check_eq!(store(&map, 2 * crowd, 0), Err(E2BIG));
+            fill(&map, others(0..500))?;
+            check_eq!(store(&map, 2 * crowd, 0), Err(E2BIG));
+            has(&map, alike(0..crowd))?;
+            has(&map, others(0..500))
+        })
+    }
+}
