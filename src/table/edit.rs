@@ -97,19 +97,28 @@ impl<K: Key> Table<K> {
 
     /// What relieves a full segment.
     fn relief(&self, path: &Path<K>, hash: u64, editor: &impl Editor<K>) -> Kind {
-        let (mut kept, mut differ) = (0, 0);
+        let (mut kept, mut differ, mut differ_deleted) = (0, 0, 0);
         for entry in path.segment(editor).entries() {
+            let other = self.hash_of(entry) ^ hash;
             if editor.is_alone() || entry.state() != State::Deleted {
                 kept += 1;
-                differ |= self.hash_of(entry) ^ hash;
+                differ |= other;
+            } else {
+                differ_deleted |= other;
             }
         }
+        let is_last = path.depth >= DEPTH_MAX;
+        let agree = |differ: u64| is_last || (differ << path.depth).leading_zeros() >= AGREE;
         if kept < FULL * 3 / 4 {
             Kind::Rebuild
-        } else if (differ << path.depth).leading_zeros() >= AGREE || path.depth >= DEPTH_MAX {
-            Kind::Chain
-        } else {
+        } else if !agree(differ) {
             Kind::Split
+        } else if !agree(differ_deleted) {
+            // In a chain, not even deleted keys may have other hashes: nothing could be parted from it
+            // any more.
+            Kind::Rebuild
+        } else {
+            Kind::Chain
         }
     }
 

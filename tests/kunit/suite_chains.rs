@@ -22,6 +22,13 @@ fn has<K: Number>(map: &Numbers<K>, keys: impl Iterator<Item = u64>) -> Result {
     Ok(())
 }
 
+fn delete<K: Number>(map: &Numbers<K>, keys: impl Iterator<Item = u64>) -> Result {
+    for key in keys {
+        check!(map.delete(&K::make(key)), "{}", key);
+    }
+    Ok(())
+}
+
 /// Numbers of keys that share their hash, and of others.
 fn alike(keys: core::ops::Range<u64>) -> impl Iterator<Item = u64> {
     keys.map(|key| 2 * key)
@@ -60,6 +67,23 @@ mod tests {
             fill(&map, others(0..500))?;
             check_eq!(store(&map, 2 * crowd, 0), Err(E2BIG));
             has(&map, alike(0..crowd))?;
+            has(&map, others(0..500))
+        })
+    }
+
+    /// Deleted keys of other hashes, which come back after the chain was made.
+    #[test]
+    fn strays_do_not_lead_others_into_a_chain() -> Result {
+        counted(|| {
+            let map = limited(30)?;
+            fill(&map, alike(0..63))?;
+            fill(&map, others(0..20))?;
+            map.promote_now();
+            fill(&map, alike(63..64))?;
+            delete(&map, others(0..20))?;
+            fill(&map, alike(64..120))?;
+            fill(&map, others(0..500))?;
+            has(&map, alike(0..120))?;
             has(&map, others(0..500))
         })
     }
