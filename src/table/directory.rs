@@ -21,7 +21,7 @@ use kernel::sync::atomic::Atomic;
 use super::segment::Segment;
 use crate::hash::Key;
 use crate::quota::Charge;
-use crate::rcu::{load_acquire, Kind, Link, Protects, Retired};
+use crate::rcu::{load_acquire, Kind, Link, Protects, Retired, Shared};
 
 /// Bits that a node decodes at most: the pointers of the largest fill a page. The KUnit suites have
 /// small nodes, so that a few thousand keys make a deep tree.
@@ -408,6 +408,12 @@ impl<K: Key> Path<K> {
     pub(super) fn segment<'p>(&self, _protects: &'p impl Protects) -> &'p Segment<K> {
         // SAFETY: Published when the path was made, and not freed while protected (I5, I11).
         unsafe { self.segment.as_ref() }
+    }
+
+    /// The same, with the right to free it.
+    pub(super) fn shared<'p>(&self, _protects: &'p impl Protects) -> Shared<'p, Segment<K>> {
+        // SAFETY: As in `segment`.
+        unsafe { Shared::new(self.segment) }
     }
 
     /// The word that leads to the segment.

@@ -356,11 +356,14 @@ impl<K: Key> Table<K> {
         segments > 1 && self.used() < segments * FULL / 3
     }
 
-    /// What must be allocated to merge the segment of a hash with its neighbour, or with the rest of
-    /// its chain; `None` if they have too many entries, or there are none such.
+    /// What must be allocated to merge the segment of a hash with its neighbour, or two of its chain;
+    /// `None` if there are none that have few enough entries.
     pub(crate) fn needs_of_merge(&self, hash: u64, editor: &impl Editor<K>) -> Option<Needs> {
-        let (path, buddy) = self.mergeable(hash, editor)?;
-        let narrower = buddy.and_then(|_| path.narrower());
+        let pair = self.mergeable(hash, editor)?;
+        let narrower = match pair.place {
+            Place::Slots(_) => pair.path.narrower(),
+            Place::Chain(_) => None,
+        };
         Some(Needs {
             segments: 1,
             nodes: narrower.map_or(Default::default(), Path::<K>::just),
@@ -379,25 +382,36 @@ impl<K: Key> Table<K> {
         if !self.needs_of_merge(hash, editor).is_some_and(covered) {
             return false;
         }
-        let Some((path, buddy)) = self.mergeable(hash, editor) else {
+        let Some(pair) = self.mergeable(hash, editor) else {
             return false;
         };
-        let fresh = supply.take_segment(self.generation);
-        let shift = path.depth - u32::from(buddy.is_some());
-        for path in [Some(&path), buddy.as_ref()].into_iter().flatten() {
-            for entry in path.segment(editor).entries() {
+        let Pair { path, place, .. } = &pair;
+        let mut fresh = supply.take_segment(self.generation);
+        let shift = match (place, pair.right.next()) {
+            (Place::Slots(_), _) => path.depth - 1,
+            (Place::Chain(None), None) => path.depth,
+            (Place::Chain(_), rest) => {
+                if let Some(rest) = rest {
+                    fresh.chain(rest.as_ptr());
+                }
+                path.shift
+            }
+        };
+        for segment in [pair.left, pair.right].map(Shared::get) {
+            // Not those of the rest of a chain.
+            for entry in segment.entries().take(segment.used()) {
                 fresh.insert(entry, self.hash_of(entry), shift);
             }
         }
-        let word = Word::segment(fresh.publish(), shift);
-        match (&buddy, path.last()) {
-            (Some(buddy), Some(last)) => {
-                let first = path.first.min(buddy.first);
-                let slots = first..first + 2 * path.count;
+        let fresh = fresh.publish();
+        let word = Word::segment(fresh, shift);
+        match (place, path.last()) {
+            (Place::Slots(first), Some(last)) => {
+                let slots = *first..first + 2 * path.count;
                 match path.narrower() {
-                    None => self.put(&path, path.len() - 1, slots, |_| word, supply, editor),
+                    None => self.put(path, path.len() - 1, slots, |_| word, supply, editor),
                     Some(0) => {
-                        self.refer(&path, path.len() - 1, word, supply, editor);
+                        self.refer(path, path.len() - 1, word, supply, editor);
                         self.replaced_node(last.node, editor);
                     }
                     Some(bits) => {
@@ -408,46 +422,75 @@ impl<K: Key> Table<K> {
                                 false => unsafe { last.node.word(2 * i) },
                             }
                         });
-                        self.refer(&path, path.len() - 1, Word::node(node), supply, editor);
+                        self.refer(path, path.len() - 1, Word::node(node), supply, editor);
                         self.replaced_node(last.node, editor);
                     }
                 }
             }
-            _ => self.apply(&path, Edit::One(word), supply, editor),
+            (Place::Chain(Some(before)), _) => before.set_next(fresh),
+            _ => self.apply(path, Edit::One(word), supply, editor),
         }
-        for path in [Some(&path), buddy.as_ref()].into_iter().flatten() {
-            let mut segment = Some(path.segment);
-            while let Some(old) = segment {
-                // SAFETY: Replaced, but not retired yet, let alone freed.
-                segment = unsafe { old.as_ref() }.next().map(Shared::as_ptr);
-                self.add_segments(-1);
-                self.replaced_segment(old, editor);
-            }
+        self.add_segments(-1);
+        for old in [pair.left, pair.right] {
+            self.replaced_segment(old.as_ptr(), editor);
         }
-        self.add_segments(1);
         true
     }
 
-    /// The segment of a hash and its neighbour, if they can be merged; or a chain alone.
-    fn mergeable(&self, hash: u64, editor: &impl Editor<K>) -> Option<(Path<K>, Option<Path<K>>)> {
+    /// The segment of a hash and its neighbour, if they can be merged; or two of a chain.
+    fn mergeable<'p>(&self, hash: u64, editor: &'p impl Editor<K>) -> Option<Pair<'p, K>> {
         if !editor.is_alone() {
             return None;
         }
         let mut path = self.path(hash, editor);
         path.measure();
-        let segment = path.segment(editor);
-        if segment.is_chain() {
-            return (segment.entries().count() <= MERGE).then_some((path, None));
+        let left = path.shared(editor);
+        let fit = |left: &Segment<K>, right: &Segment<K>| left.used() + right.used() <= MERGE;
+        if left.is_chain() {
+            let (mut before, mut left) = (None, left);
+            loop {
+                let right = left.get().next()?;
+                if fit(&left, &right) {
+                    let place = Place::Chain(before);
+                    return Some(Pair {
+                        path,
+                        left,
+                        right,
+                        place,
+                    });
+                }
+                (before, left) = (Some(left.get()), right);
+            }
         }
-        let buddy = self.path(path.buddy(hash)?, editor);
-        let mut buddy = buddy;
+        let mut buddy = self.path(path.buddy(hash)?, editor);
         buddy.measure();
-        let other = buddy.segment(editor);
-        let fits = buddy.depth == path.depth
-            && !other.is_chain()
-            && segment.used() + other.used() <= MERGE;
-        fits.then_some((path, Some(buddy)))
+        let right = buddy.shared(editor);
+        let fits = buddy.depth == path.depth && !right.is_chain() && fit(&left, &right);
+        let place = Place::Slots(path.first.min(buddy.first));
+        fits.then_some(Pair {
+            path,
+            left,
+            right,
+            place,
+        })
     }
+}
+
+/// Two segments that can be merged.
+struct Pair<'p, K: Key> {
+    /// Leads to the first of them, or to the chain that they are in.
+    path: Path<K>,
+    left: Shared<'p, Segment<K>>,
+    right: Shared<'p, Segment<K>>,
+    place: Place<'p, K>,
+}
+
+/// Where two segments are next to each other.
+enum Place<'p, K: Key> {
+    /// In the slots of a node, from this one on.
+    Slots(usize),
+    /// In a chain, behind this segment.
+    Chain(Option<&'p Segment<K>>),
 }
 
 /// Whether the bit of a hash behind the first `depth` is set.

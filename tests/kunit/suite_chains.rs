@@ -5,9 +5,16 @@
 use kernel::prelude::*;
 use syncmap::{Limits, Options};
 
-use crate::keys::{Mixed, Number};
-use crate::support::{numbers, store, value, Numbers, QUIET};
+use crate::keys::{Constant, Mixed, Number};
+use crate::support::{filled, numbers, store, value, Numbers, QUIET};
 use crate::values::counted;
+
+/// Bytes when all that can be freed has been freed.
+fn bytes<K: Number>(map: &Numbers<K>) -> usize {
+    map.drain();
+    map.drain();
+    map.stats().bytes
+}
 
 /// Stores keys, each with itself as its value.
 fn fill<K: Number>(map: &Numbers<K>, mut keys: impl Iterator<Item = u64>) -> Result {
@@ -52,6 +59,42 @@ fn limited(chain: usize) -> Result<Pin<KBox<Numbers<Mixed>>>> {
 #[kunit_tests(syncmap_chains)]
 mod tests {
     use super::*;
+
+    /// Few keys, one after the other, of one hash.
+    #[test]
+    fn churn_stays_small() -> Result {
+        counted(|| {
+            let map = filled::<Constant>(0..100, QUIET)?;
+            let level = bytes(&map);
+            for key in 100..2000 {
+                store(&map, key, key)?;
+                check!(map.delete(&Constant::make(key - 100)));
+                if key % 40 == 0 {
+                    map.sweep();
+                }
+            }
+            map.sweep();
+            let now = bytes(&map);
+            check!(now <= 2 * level, "{} {}", now, level);
+            has(&map, 1900..2000)
+        })
+    }
+
+    #[test]
+    fn shrinks() -> Result {
+        counted(|| {
+            let map = filled::<Constant>(0..1000, QUIET)?;
+            for left in [500u64, 200, 100, 50, 10] {
+                delete(&map, left..map.len() as u64)?;
+                map.sweep();
+                let fresh = filled::<Constant>(0..left, QUIET)?;
+                let (now, fresh) = (bytes(&map), bytes(&fresh));
+                check!(now <= fresh * 3 / 2, "{} keys: {} {}", left, now, fresh);
+                has(&map, 0..left)?;
+            }
+            Ok(())
+        })
+    }
 
     /// Keys that collide cost the one who chose them and nobody else.
     #[test]
