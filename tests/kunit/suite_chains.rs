@@ -6,35 +6,8 @@ use kernel::prelude::*;
 use syncmap::{Limits, Options};
 
 use crate::keys::{Constant, Mixed, Number};
-use crate::support::{filled, numbers, store, value, Numbers, QUIET};
+use crate::support::{audit, bytes, delete, fill, filled, has, numbers, store, Numbers, QUIET};
 use crate::values::counted;
-
-/// Bytes when all that can be freed has been freed.
-fn bytes<K: Number>(map: &Numbers<K>) -> usize {
-    map.drain();
-    map.drain();
-    map.stats().bytes
-}
-
-/// Stores keys, each with itself as its value.
-fn fill<K: Number>(map: &Numbers<K>, mut keys: impl Iterator<Item = u64>) -> Result {
-    keys.try_for_each(|key| store(map, key, key))
-}
-
-/// All of these keys are there.
-fn has<K: Number>(map: &Numbers<K>, keys: impl Iterator<Item = u64>) -> Result {
-    for key in keys {
-        check_eq!(value(map, key), Some(key));
-    }
-    Ok(())
-}
-
-fn delete<K: Number>(map: &Numbers<K>, keys: impl Iterator<Item = u64>) -> Result {
-    for key in keys {
-        check!(map.delete(&K::make(key)), "{}", key);
-    }
-    Ok(())
-}
 
 /// Numbers of keys that share their hash, and of others.
 fn alike(keys: core::ops::Range<u64>) -> impl Iterator<Item = u64> {
@@ -111,6 +84,102 @@ mod tests {
             check_eq!(store(&map, 2 * crowd, 0), Err(E2BIG));
             has(&map, alike(0..crowd))?;
             has(&map, others(0..500))
+        })
+    }
+
+    /// The same, whoever is there first.
+    #[test]
+    fn others_are_parted_from_a_chain() -> Result {
+        counted(|| {
+            for first in [0, 20, 100, 1000] {
+                let map = limited(30)?;
+                fill(&map, others(0..first))?;
+                fill(&map, alike(0..150))?;
+                fill(&map, others(first..1100))?;
+                has(&map, others(0..1100))?;
+                has(&map, alike(0..150))?;
+                let (live, next) = (KVec::from_elem(true, 300, GFP_KERNEL)?, 300..2201);
+                let mut live = live;
+                for key in next {
+                    live.push(key % 2 == 1 && key < 2200, GFP_KERNEL)?;
+                }
+                audit(&map, &live)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// A chain that is shared by the tables of many generations, and swept while it is.
+    #[test]
+    fn chains_are_shared() -> Result {
+        counted(|| {
+            let map = numbers::<Mixed>(QUIET)?;
+            let mut live = KVec::from_elem(false, 1200, GFP_KERNEL)?;
+            for round in 0..20u64 {
+                let new = 60 * round..60 * round + 60;
+                fill(&map, new.clone())?;
+                live[new.start as usize..new.end as usize].fill(true);
+                audit(&map, &live)?;
+                if round % 3 == 0 {
+                    map.promote_now();
+                    // Starts another dirty, which shares what is not touched.
+                    store(&map, new.start, new.start)?;
+                }
+                for key in (0..new.end).filter(|key| key % 7 == round % 7) {
+                    check_eq!(map.delete(&Mixed::make(key)), live[key as usize]);
+                    live[key as usize] = false;
+                }
+                audit(&map, &live)?;
+                if round % 2 == 0 {
+                    map.sweep();
+                    audit(&map, &live)?;
+                }
+                if round % 5 == 4 {
+                    for key in (0..new.end).filter(|key| key % 7 == 3) {
+                        store(&map, key, key)?;
+                        live[key as usize] = true;
+                    }
+                    audit(&map, &live)?;
+                }
+                map.drain();
+                for (key, live) in live.iter().enumerate() {
+                    let key = key as u64;
+                    check_eq!(crate::support::value(&map, key), live.then_some(key));
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// After chains were made, parted and merged again, nothing is left of them.
+    #[test]
+    fn nothing_is_left() -> Result {
+        counted(|| {
+            let map = numbers::<Mixed>(QUIET)?;
+            let empty = bytes(&map);
+            for round in 0..4 {
+                fill(&map, 0..1500)?;
+                if round % 2 == 0 {
+                    delete(&map, alike(0..750))?;
+                    map.sweep();
+                    has(&map, others(0..750))?;
+                    delete(&map, others(0..750))?;
+                } else {
+                    delete(&map, others(0..750))?;
+                    map.sweep();
+                    has(&map, alike(0..750))?;
+                    delete(&map, alike(0..750))?;
+                }
+                map.sweep();
+                check_eq!(bytes(&map), empty);
+                fill(&map, 0..1500)?;
+                map.promote_now();
+                store(&map, 1500, 0)?;
+                store(&map, 1501, 0)?;
+                map.clear(GFP_KERNEL)?;
+                check_eq!(bytes(&map), empty);
+            }
+            Ok(())
         })
     }
 

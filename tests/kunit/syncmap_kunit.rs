@@ -36,6 +36,7 @@ mod suite_range;
 mod suite_states;
 mod suite_table;
 mod suite_threads;
+mod suite_tides;
 
 module! {
     type: KunitModule,
