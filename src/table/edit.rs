@@ -20,8 +20,8 @@ use crate::rcu::{Protects, Retired, Shared};
 /// new key would split it again.
 const MERGE: usize = FULL * 7 / 8;
 
-/// Further bits in which hashes must agree to be taken for equal, and bits by which a chain is set
-/// apart from others at most. That good hashes do so, and fill a segment, does not happen.
+/// Further bits in which the hashes of a full segment must agree to be taken for equal: it becomes a
+/// chain. That good hashes do so, and fill a segment, does not happen.
 const AGREE: u32 = 8;
 
 /// What is to be done before another entry has a place.
@@ -122,15 +122,17 @@ impl<K: Key> Table<K> {
         }
     }
 
-    /// Whether a hash differs from all those of a chain, soon enough, and before they differ from
-    /// each other.
+    /// Whether a hash differs from all those of a chain before they differ from each other.
+    ///
+    /// However long it agrees with them: each bit costs a segment, but as these remain, a chain costs
+    /// no more than there are bits.
     pub(super) fn is_apart(&self, path: &Path<K>, hash: u64, protects: &impl Protects) -> bool {
         let mut entries = path.segment(protects).entries();
         let Some(first) = entries.next().map(|e| self.hash_of(e)) else {
             return false;
         };
         let apart = (first ^ hash).leading_zeros();
-        if apart >= (path.depth + AGREE).min(DEPTH_MAX) {
+        if apart >= DEPTH_MAX {
             return false;
         }
         entries.all(|e| (self.hash_of(e) ^ first).leading_zeros() > apart)
