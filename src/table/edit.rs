@@ -20,8 +20,8 @@ use crate::rcu::{Protects, Retired, Shared};
 /// new key would split it again.
 const MERGE: usize = FULL * 7 / 8;
 
-/// Further bits in which hashes must agree to be taken for equal, and bits by which a chain is set
-/// apart from others at most. That good hashes do so, and fill a segment, does not happen.
+/// Further bits in which the hashes of a full segment must agree to be taken for equal: it becomes a
+/// chain. That good hashes do so, and fill a segment, does not happen.
 const AGREE: u32 = 8;
 
 /// What is to be done before another entry has a place.
@@ -118,6 +118,12 @@ impl<K: Key> Table<K> {
             Kind::Chain
         } else {
             Kind::Split
+        } else if !agree(differ_deleted) {
+            // In a chain, not even deleted keys may have other hashes: nothing could be parted from it
+            // any more.
+            Kind::Rebuild
+        } else {
+            Kind::Chain
         }
     }
 
@@ -142,7 +148,7 @@ impl<K: Key> Table<K> {
             return false;
         };
         let apart = (first ^ hash).leading_zeros();
-        if apart >= (path.depth + AGREE).min(DEPTH_MAX) {
+        if apart >= DEPTH_MAX {
             return false;
         }
         entries.all(|e| (e.hash() ^ first).leading_zeros() > apart)
@@ -210,9 +216,8 @@ impl<K: Key> Table<K> {
                     half.insert(entry, hash, depth + 1);
                 }
                 self.add_segments(1);
-                let half = |half: segment::SegmentBox<'_, K>| {
-                    Word::segment(half.publish(), depth + 1)
-                };
+                let half =
+                    |half: segment::SegmentBox<'_, K>| Word::segment(half.publish(), depth + 1);
                 Edit::Two(half(fresh), half(right))
             }
             Kind::Chain => {
@@ -299,7 +304,14 @@ impl<K: Key> Table<K> {
             Edit::Two(_, right) if i >= first + count / 2 => right,
             Edit::One(word) | Edit::Two(word, _) => word,
         };
-        self.put(path, path.len() - 1, first..first + count, word, supply, editor);
+        self.put(
+            path,
+            path.len() - 1,
+            first..first + count,
+            word,
+            supply,
+            editor,
+        );
     }
 
     /// Puts words into some slots of a path's node, in place or in a copy.

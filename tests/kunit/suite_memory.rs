@@ -8,26 +8,10 @@ use syncmap::Options;
 
 use crate::keys::{Good, Number};
 use crate::scaled;
-use crate::support::{eventually, filled, numbers, sleep, store, value, Numbers, QUIET};
+use crate::support::{
+    bytes, delete, eventually, fill, filled, numbers, sleep, store, value, QUIET,
+};
 use crate::values::{counted, Census, Tracked};
-
-fn fill(map: &Numbers<Good>, keys: core::ops::Range<u64>) -> Result {
-    keys.into_iter().try_for_each(|key| store(map, key, key))
-}
-
-fn delete(map: &Numbers<Good>, keys: core::ops::Range<u64>) -> Result {
-    for key in keys {
-        check!(map.delete(&Good::make(key)));
-    }
-    Ok(())
-}
-
-/// Bytes when all that can be freed has been freed.
-fn bytes<K: Number>(map: &Numbers<K>) -> usize {
-    map.drain();
-    map.drain();
-    map.stats().bytes
-}
 
 #[kunit_tests(syncmap_memory)]
 mod tests {
@@ -66,7 +50,7 @@ mod tests {
         counted(|| {
             let keys = scaled(5000);
             let left = keys / 10;
-            let map = filled(0..keys, QUIET)?;
+            let map = filled::<Good>(0..keys, QUIET)?;
             let full = bytes(&map);
             delete(&map, left..keys)?;
             check_eq!(map.stats().read_slots as u64, keys);
@@ -95,7 +79,7 @@ mod tests {
     #[test]
     fn sweeps_every_kind_of_deleted_key() -> Result {
         counted(|| {
-            let map = filled(0..60, QUIET)?;
+            let map = filled::<Good>(0..60, QUIET)?;
             delete(&map, 0..20)?;
             fill(&map, 60..120)?;
             delete(&map, 20..40)?;
@@ -131,7 +115,7 @@ mod tests {
     #[test]
     fn sweeps_by_itself() -> Result {
         counted(|| {
-            let map = filled(0..40, Options::default())?;
+            let map = filled::<Good>(0..40, Options::default())?;
             delete(&map, 0..3)?;
             sleep(300);
             check_eq!(map.stats().read_slots, 40, "too early");
@@ -152,7 +136,7 @@ mod tests {
         counted(|| {
             let keys = scaled(1000).max(200);
             let left = keys / 10;
-            let map = filled(0..keys, Options::default())?;
+            let map = filled::<Good>(0..keys, Options::default())?;
             let full = bytes(&map);
             delete(&map, left..keys)?;
             check!(
@@ -172,7 +156,7 @@ mod tests {
     #[test]
     fn churn_stays_small() -> Result {
         counted(|| {
-            let map = filled(0..100, Options::default())?;
+            let map = filled::<Good>(0..100, Options::default())?;
             for key in 100..scaled(20_000) {
                 store(&map, key, key)?;
                 check!(map.delete(&Good::make(key - 100)));
@@ -239,7 +223,7 @@ mod tests {
     fn drop_in_every_state() -> Result {
         for what in 0..8 {
             counted(|| {
-                let map = filled(0..100, Options::default())?;
+                let map = filled::<Good>(0..100, Options::default())?;
                 delete(&map, 0..30)?;
                 if what & 1 != 0 {
                     fill(&map, 100..120)?;

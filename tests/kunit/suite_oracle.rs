@@ -9,7 +9,7 @@
 use kernel::prelude::*;
 use syncmap::inspect::{EntryState, Where};
 
-use crate::keys::{Constant, Good, Number, Truncated};
+use crate::keys::{Constant, Good, Mixed, Number, Truncated};
 use crate::oracle::{self, P};
 use crate::program::{Answer, Op, Program, Subject};
 use crate::support::{numbers, report, Numbers, QUIET, SEGMENT};
@@ -153,6 +153,11 @@ mod tests {
     #[test]
     fn three_hundred_keys() -> Result {
         programs::<Good>(2, 300, 6_000)
+    }
+
+    #[test]
+    fn three_hundred_keys_of_mixed_hashes() -> Result {
+        programs::<Mixed>(2, 300, 6_000)
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use kernel::prelude::*;
 use syncmap::{ByteMap, Options};
 
-use crate::keys::{Constant, Good, Number, Truncated};
+use crate::keys::{Constant, Good, Mixed, Number, Truncated};
 use crate::model::Model;
 use crate::program::{Op, Program, Step, Subject};
 use crate::support::{numbers, report};
@@ -80,6 +80,11 @@ mod tests {
     #[test]
     fn constant_hash() -> Result {
         sized::<Constant>(4, 60, 5_000)
+    }
+
+    #[test]
+    fn mixed_hash() -> Result {
+        sized::<Mixed>(2, 800, 20_000)
     }
 
     #[test]

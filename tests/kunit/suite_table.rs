@@ -7,7 +7,10 @@ use syncmap::inspect::Where;
 use syncmap::ByteMap;
 
 use crate::keys::{Constant, Good, Number, Truncated};
-use crate::support::{eventually, filled, numbers, store, value, Numbers, QUIET};
+use crate::support::{
+    audit, bytes, delete, eventually, fill, filled, has, numbers, store, value, Numbers, QUIET,
+    SEGMENT,
+};
 use crate::values::counted;
 
 /// All keys of a range are there, each once, and their neighbours are not.
@@ -154,6 +157,102 @@ mod tests {
                 check_eq!(value(&map, key), Some(key + 1));
             }
             Ok(())
+        })
+    }
+
+    /// The memory of a map from which most keys were deleted is that of one that never had them, if its
+    /// segments are not between being merged and being split.
+    #[test]
+    fn memory_is_that_of_a_fresh_map() -> Result {
+        counted(|| {
+            let empty = bytes(&*numbers::<Good>(QUIET)?);
+            for (keys, left) in [(3000, 250), (10_000, 1000), (20_000, 2000), (20_000, 200)] {
+                let map = filled::<Good>(0..keys, QUIET)?;
+                delete(&map, left..keys)?;
+                map.sweep();
+                has_just(&map, 0..left)?;
+                let fresh = filled::<Good>(0..left, QUIET)?;
+                let (now, fresh) = (bytes(&map), bytes(&fresh));
+                check!(
+                    now <= fresh * 11 / 10,
+                    "{} {} {} {}",
+                    keys,
+                    left,
+                    now,
+                    fresh
+                );
+
+                delete(&map, 0..left)?;
+                map.sweep();
+                check_eq!(bytes(&map), empty);
+                fill(&map, 0..keys)?;
+                map.clear(GFP_KERNEL)?;
+                check_eq!(bytes(&map), empty);
+            }
+            Ok(())
+        })
+    }
+
+    /// The store that starts a dirty needs the same few bytes, however large the map is.
+    #[test]
+    fn dirty_starts_small() -> Result {
+        counted(|| {
+            let mut most = [0; 3];
+            for (keys, most) in [200, 2000, 20_000].into_iter().zip(&mut most) {
+                let map = filled::<Good>(0..keys, QUIET)?;
+                for key in keys..keys + 50 {
+                    let before = bytes(&map);
+                    store(&map, key, key)?;
+                    check!(map.stats().amended);
+                    *most = (bytes(&map) - before).max(*most);
+                    map.promote_now();
+                }
+            }
+            // Two segments, if one is split first; a table, an entry, a value; and a node per level.
+            check!(
+                most.iter().all(|most| *most >= 1024 && *most < 4000),
+                "{:?}",
+                most
+            );
+            Ok(())
+        })
+    }
+
+    /// Of all keys that are deleted, the new dirty expunges those in the segment that a new key is for.
+    #[test]
+    fn dirty_shares_what_it_does_not_change() -> Result {
+        counted(|| {
+            let keys = 3000;
+            let map = filled::<Good>(0..keys, QUIET)?;
+            let mut live = KVec::from_elem(true, keys as usize + 200, GFP_KERNEL)?;
+            live[keys as usize..].fill(false);
+            delete(&map, 0..keys / 2)?;
+            live[..keys as usize / 2].fill(false);
+            let mut last = 0;
+            for key in keys..keys + 100 {
+                store(&map, key, key)?;
+                live[key as usize] = true;
+                let expunged = map.stats().expunged;
+                check!(expunged - last <= SEGMENT as usize, "{}", expunged);
+                last = expunged;
+                audit(&map, &live)?;
+            }
+            check!(last > 100 && last < keys as usize / 2, "{}", last);
+            // New keys are not in read, whatever nodes and segments they have been put into.
+            let mut early = 0;
+            map.inspect(|place, key, _| {
+                early += usize::from(place == Where::Read && key.number() >= keys);
+            });
+            check_eq!(early, 0);
+            // Half of the deleted ones come back, from either state; the others are swept.
+            fill(&map, 0..keys / 4)?;
+            live[..keys as usize / 4].fill(true);
+            audit(&map, &live)?;
+            map.sweep();
+            audit(&map, &live)?;
+            map.promote_now();
+            audit(&map, &live)?;
+            has(&map, Iterator::chain(0..keys / 4, keys / 2..keys + 100))
         })
     }
 

@@ -97,6 +97,34 @@ pub(crate) fn store<K: Number>(map: &Numbers<K>, key: u64, value: u64) -> Result
     Ok(map.store(K::make(key), Tracked::make(value), GFP_KERNEL)?)
 }
 
+/// Stores keys, each with itself as its value.
+pub(crate) fn fill<K: Number>(map: &Numbers<K>, keys: impl IntoIterator<Item = u64>) -> Result {
+    keys.into_iter().try_for_each(|key| store(map, key, key))
+}
+
+/// Deletes keys, all of which are there.
+pub(crate) fn delete<K: Number>(map: &Numbers<K>, keys: impl IntoIterator<Item = u64>) -> Result {
+    for key in keys {
+        check!(map.delete(&K::make(key)), "{}", key);
+    }
+    Ok(())
+}
+
+/// All of these keys are there.
+pub(crate) fn has<K: Number>(map: &Numbers<K>, keys: impl IntoIterator<Item = u64>) -> Result {
+    for key in keys {
+        check_eq!(value(map, key), Some(key), "{}", key);
+    }
+    Ok(())
+}
+
+/// Bytes when all that can be freed has been freed.
+pub(crate) fn bytes<K: Number>(map: &Numbers<K>) -> usize {
+    map.drain();
+    map.drain();
+    map.stats().bytes
+}
+
 /// The value of a key; not counted as a lookup that wants a promotion.
 pub(crate) fn value<K: Number>(map: &Numbers<K>, key: u64) -> Option<u64> {
     let guard = kernel::sync::rcu::read_lock();
@@ -203,5 +231,51 @@ impl Random {
     /// Less than `n`.
     pub(crate) fn below(&mut self, n: u64) -> u64 {
         self.next() % n
+    }
+}
+
+/// The tables are as they should be, if these keys, and no others, are live: each table has a key once,
+/// and counts it; and what is in both agrees (I1, I3). Nothing else may use the map meanwhile, but the
+/// worker may promote.
+pub(crate) fn audit<K: Number>(map: &Numbers<K>, live: &[bool]) -> Result {
+    loop {
+        let before = map.stats();
+        let mut states = KVec::from_elem((None, None), live.len(), GFP_KERNEL)?;
+        let (mut wrong, mut slots) = (None, (0, 0));
+        let dirty = map.inspect(|place, key, state| {
+            let count = match place {
+                Where::Read => &mut slots.0,
+                Where::Dirty => &mut slots.1,
+            };
+            *count += 1;
+            let slot = match (states.get_mut(key.number() as usize), place) {
+                (Some(at), Where::Read) => &mut at.0,
+                (Some(at), Where::Dirty) => &mut at.1,
+                (None, _) => return wrong = Some(key.number()),
+            };
+            if slot.replace(state).is_some() {
+                wrong = Some(key.number());
+            }
+        });
+        let after = map.stats();
+        if after.promotions != before.promotions {
+            continue;
+        }
+        check_eq!(wrong, None, "is twice in a table, or unknown");
+        check_eq!((after.read_slots, after.dirty_slots), slots);
+        check_eq!(after.entries, live.iter().filter(|live| **live).count());
+        for (key, (live, state)) in live.iter().zip(&states).enumerate() {
+            use EntryState::*;
+            let good = match (dirty.amended, *state) {
+                (false, (Some(Live), None)) => *live,
+                (false, (None | Some(Deleted), None)) => !*live,
+                (true, (None | Some(Live), Some(Live))) => *live,
+                (true, (None | Some(Deleted), Some(Deleted))) => !*live,
+                (true, (None | Some(Expunged), None)) => !*live,
+                _ => false,
+            };
+            check!(good, "{} is {:?}, live {}", key, state, live);
+        }
+        return Ok(());
     }
 }

@@ -24,6 +24,7 @@ mod program;
 mod threads;
 mod values;
 
+mod suite_chains;
 mod suite_context;
 mod suite_limits;
 mod suite_map;
@@ -35,6 +36,7 @@ mod suite_range;
 mod suite_states;
 mod suite_table;
 mod suite_threads;
+mod suite_tides;
 
 module! {
     type: KunitModule,

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Keys that share their hash: chains of segments, and how others get along with them.
+
+use kernel::prelude::*;
+use syncmap::{Limits, Options};
+
+use crate::keys::{Constant, Mixed, Number};
+use crate::scaled;
+use crate::support::{audit, bytes, delete, fill, filled, has, numbers, store, Numbers, QUIET};
+use crate::values::counted;
+
+/// Numbers of keys that share their hash, and of others.
+fn alike(keys: core::ops::Range<u64>) -> impl Iterator<Item = u64> {
+    keys.map(|key| 2 * key)
+}
+
+fn others(keys: core::ops::Range<u64>) -> impl Iterator<Item = u64> {
+    keys.map(|key| 2 * key + 1)
+}
+
+/// A map whose chains may have so many buckets.
+fn limited(chain: usize) -> Result<Pin<KBox<Numbers<Mixed>>>> {
+    numbers(Options {
+        limits: Limits {
+            chain,
+            ..Limits::NONE
+        },
+        ..QUIET
+    })
+}
+
+#[kunit_tests(syncmap_chains)]
+mod tests {
+    use super::*;
+
+    /// Few keys, one after the other, of one hash.
+    #[test]
+    fn churn_stays_small() -> Result {
+        counted(|| {
+            let map = filled::<Constant>(0..100, QUIET)?;
+            let level = bytes(&map);
+            for key in 100..2000 {
+                store(&map, key, key)?;
+                check!(map.delete(&Constant::make(key - 100)));
+                if key % 40 == 0 {
+                    map.sweep();
+                }
+            }
+            map.sweep();
+            let now = bytes(&map);
+            check!(now <= 2 * level, "{} {}", now, level);
+            has(&map, 1900..2000)
+        })
+    }
+
+    #[test]
+    fn shrinks() -> Result {
+        counted(|| {
+            let map = filled::<Constant>(0..1000, QUIET)?;
+            for left in [500u64, 200, 100, 50, 10] {
+                delete(&map, left..map.len() as u64)?;
+                map.sweep();
+                let fresh = filled::<Constant>(0..left, QUIET)?;
+                let (now, fresh) = (bytes(&map), bytes(&fresh));
+                check!(now <= fresh * 3 / 2, "{} keys: {} {}", left, now, fresh);
+                has(&map, 0..left)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Keys that collide cost the one who chose them and nobody else.
+    #[test]
+    fn crowds_do_not_keep_others_out() -> Result {
+        counted(|| {
+            // In each map, a few of the others may agree with the crowd in many bits, or none.
+            for _ in 0..scaled(100).max(10) {
+                let map = limited(4)?;
+                let mut crowd = 0;
+                while store(&map, 2 * crowd, 2 * crowd).is_ok() {
+                    crowd += 1;
+                    check!(crowd < 1000);
+                }
+                check_eq!(store(&map, 2 * crowd, 0), Err(E2BIG));
+                for key in others(0..200) {
+                    check_eq!(store(&map, key, key), Ok(()), "{}", key);
+                }
+                check_eq!(store(&map, 2 * crowd, 0), Err(E2BIG));
+                has(&map, alike(0..crowd))?;
+                has(&map, others(0..200))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// The same, whoever is there first.
+    #[test]
+    fn others_are_parted_from_a_chain() -> Result {
+        counted(|| {
+            for first in [0, 20, 100, 1000] {
+                let map = limited(30)?;
+                fill(&map, others(0..first))?;
+                fill(&map, alike(0..150))?;
+                fill(&map, others(first..1100))?;
+                has(&map, others(0..1100))?;
+                has(&map, alike(0..150))?;
+                let (live, next) = (KVec::from_elem(true, 300, GFP_KERNEL)?, 300..2201);
+                let mut live = live;
+                for key in next {
+                    live.push(key % 2 == 1 && key < 2200, GFP_KERNEL)?;
+                }
+                audit(&map, &live)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// A chain that is shared by the tables of many generations, and swept while it is.
+    #[test]
+    fn chains_are_shared() -> Result {
+        counted(|| {
+            let map = numbers::<Mixed>(QUIET)?;
+            let mut live = KVec::from_elem(false, 1200, GFP_KERNEL)?;
+            for round in 0..20u64 {
+                let new = 60 * round..60 * round + 60;
+                fill(&map, new.clone())?;
+                live[new.start as usize..new.end as usize].fill(true);
+                audit(&map, &live)?;
+                if round % 3 == 0 {
+                    map.promote_now();
+                    // Starts another dirty, which shares what is not touched.
+                    store(&map, new.start, new.start)?;
+                }
+                for key in (0..new.end).filter(|key| key % 7 == round % 7) {
+                    check_eq!(map.delete(&Mixed::make(key)), live[key as usize]);
+                    live[key as usize] = false;
+                }
+                audit(&map, &live)?;
+                if round % 2 == 0 {
+                    map.sweep();
+                    audit(&map, &live)?;
+                }
+                if round % 5 == 4 {
+                    for key in (0..new.end).filter(|key| key % 7 == 3) {
+                        store(&map, key, key)?;
+                        live[key as usize] = true;
+                    }
+                    audit(&map, &live)?;
+                }
+                map.drain();
+                for (key, live) in live.iter().enumerate() {
+                    let key = key as u64;
+                    check_eq!(crate::support::value(&map, key), live.then_some(key));
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// After chains were made, parted and merged again, nothing is left of them.
+    #[test]
+    fn nothing_is_left() -> Result {
+        counted(|| {
+            let map = numbers::<Mixed>(QUIET)?;
+            let empty = bytes(&map);
+            for round in 0..4 {
+                fill(&map, 0..1500)?;
+                if round % 2 == 0 {
+                    delete(&map, alike(0..750))?;
+                    map.sweep();
+                    has(&map, others(0..750))?;
+                    delete(&map, others(0..750))?;
+                } else {
+                    delete(&map, others(0..750))?;
+                    map.sweep();
+                    has(&map, alike(0..750))?;
+                    delete(&map, alike(0..750))?;
+                }
+                map.sweep();
+                check_eq!(bytes(&map), empty);
+                fill(&map, 0..1500)?;
+                map.promote_now();
+                store(&map, 1500, 0)?;
+                store(&map, 1501, 0)?;
+                map.clear(GFP_KERNEL)?;
+                check_eq!(bytes(&map), empty);
+            }
+            Ok(())
+        })
+    }
+
+    /// Deleted keys of other hashes, which come back after the chain was made.
+    #[test]
+    fn strays_do_not_lead_others_into_a_chain() -> Result {
+        counted(|| {
+            let map = limited(30)?;
+            fill(&map, alike(0..63))?;
+            fill(&map, others(0..20))?;
+            map.promote_now();
+            fill(&map, alike(63..64))?;
+            delete(&map, others(0..20))?;
+            fill(&map, alike(64..120))?;
+            fill(&map, others(0..500))?;
+            has(&map, alike(0..120))?;
+            has(&map, others(0..500))
+        })
+    }
+}
