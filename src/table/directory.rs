@@ -411,12 +411,6 @@ impl<K: Key> Path<K> {
         unsafe { Shared::new(self.segment) }
     }
 
-    /// The same, with the right to free it.
-    pub(super) fn shared<'p>(&self, _protects: &'p impl Protects) -> Shared<'p, Segment<K>> {
-        // SAFETY: As in `segment`.
-        unsafe { Shared::new(self.segment) }
-    }
-
     /// The word that leads to the segment.
     pub(super) fn word(&self) -> Word<K> {
         Word::segment(self.segment, self.shift)

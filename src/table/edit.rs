@@ -118,12 +118,6 @@ impl<K: Key> Table<K> {
             Kind::Chain
         } else {
             Kind::Split
-        } else if !agree(differ_deleted) {
-            // In a chain, not even deleted keys may have other hashes: nothing could be parted from it
-            // any more.
-            Kind::Rebuild
-        } else {
-            Kind::Chain
         }
     }
 
@@ -140,8 +134,10 @@ impl<K: Key> Table<K> {
         !self.is_apart(&path, hash, editor)
     }
 
-    /// Whether a hash differs from all those of a chain, soon enough, and before they differ from
-    /// each other.
+    /// Whether a hash differs from all those of a chain before they differ from each other.
+    ///
+    /// However long it agrees with them: each bit costs a segment, but as these remain, a chain costs
+    /// no more of them than there are bits.
     fn is_apart(&self, path: &Path<K>, hash: u32, editor: &impl Editor<K>) -> bool {
         let mut entries = path.segment(editor).get().entries();
         let Some(first) = entries.next().map(|e| e.hash()) else {
@@ -216,8 +212,9 @@ impl<K: Key> Table<K> {
                     half.insert(entry, hash, depth + 1);
                 }
                 self.add_segments(1);
-                let half =
-                    |half: segment::SegmentBox<'_, K>| Word::segment(half.publish(), depth + 1);
+                let half = |half: segment::SegmentBox<'_, K>| {
+                    Word::segment(half.publish(), depth + 1)
+                };
                 Edit::Two(half(fresh), half(right))
             }
             Kind::Chain => {
@@ -304,14 +301,7 @@ impl<K: Key> Table<K> {
             Edit::Two(_, right) if i >= first + count / 2 => right,
             Edit::One(word) | Edit::Two(word, _) => word,
         };
-        self.put(
-            path,
-            path.len() - 1,
-            first..first + count,
-            word,
-            supply,
-            editor,
-        );
+        self.put(path, path.len() - 1, first..first + count, word, supply, editor);
     }
 
     /// Puts words into some slots of a path's node, in place or in a copy.

@@ -152,13 +152,6 @@ impl<K: Key> Segment<K> {
         Some(unsafe { Shared::new(next) })
     }
 
-    /// Replaces the next segments by one that has the entries of one or more of them. The caller is the
-    /// one writer.
-    pub(super) fn set_next(&self, next: NonNull<Segment<K>>) {
-        // Release: pairs with the acquire in `next`.
-        self.next.store(next.as_ptr(), Release);
-    }
-
     /// The buckets in the order in which they are tried for a home, with their places.
     fn buckets_from(&self, home: usize) -> impl Iterator<Item = (usize, &Bucket<K>)> {
         let places = Iterator::chain(home..BUCKETS, 0..home);
