@@ -210,7 +210,7 @@ impl OpenMap {
         if range.flags != 0 {
             return Err(EINVAL);
         }
-        let mut key = [0; abi::KEY_MAX];
+        let mut key = ops::KEY_SPACE;
         let cursor = if range.cursor == 0 && range.cursor_len == 0 {
             Cursor::Start
         } else {

@@ -7,6 +7,7 @@
 //! reported, and all of it is done again if it is not. So a result that cannot be delivered, or does
 //! not fit, changes nothing, and nothing that was deleted or replaced is lost.
 
+use core::mem::MaybeUninit;
 use kernel::prelude::*;
 use kernel::uaccess::{UserPtr, UserSlice};
 use syncmap::map::LoadOrStore;
@@ -20,17 +21,20 @@ use crate::device::{gfp, interrupted};
 type Value<'m> = ValueRef<'m, Bytes>;
 type NewValue<'m> = Prepared<'m, Bytes>;
 
+/// Where a key can be read to.
+pub(crate) type KeySpace = [MaybeUninit<u8>; abi::KEY_MAX];
+
+/// Room for a key.
+pub(crate) const KEY_SPACE: KeySpace = [const { MaybeUninit::uninit() }; abi::KEY_MAX];
+
 /// Reads a key into `space`.
-pub(crate) fn read_key(key: u64, len: u32, space: &mut [u8; abi::KEY_MAX]) -> Result<&[u8]> {
+pub(crate) fn read_key(key: u64, len: u32, space: &mut KeySpace) -> Result<&[u8]> {
     let len = len as usize;
     if len == 0 {
         return Err(EINVAL);
     }
     let space = space.get_mut(..len).ok_or(EINVAL)?;
-    UserSlice::new(abi::user(key), len)
-        .reader()
-        .read_slice(space)?;
-    Ok(space)
+    Ok(abi::read_bytes(abi::user(key), space)?)
 }
 
 /// Checks what can be checked without looking at keys and values.
@@ -54,7 +58,7 @@ fn check(command: Command, op: &abi::Op) -> Result {
 /// Runs one operation, whose struct is `op` and came from `at`.
 pub(crate) fn run(map: &ByteMap, command: Command, op: &abi::Op, at: UserPtr) -> Result {
     check(command, op)?;
-    let mut space = [0; abi::KEY_MAX];
+    let mut space = KEY_SPACE;
     let key = read_key(op.key, op.key_len, &mut space)?;
     let call = Call { map, op, at, key };
     let done = match command {
