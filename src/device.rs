@@ -143,23 +143,30 @@ impl OpenMap {
     /// One operation of a batch; fails only if its struct cannot be read or written.
     fn batched(&self, at: UserPtr, size: u32) -> Result {
         let report = |error: i32| abi::write_member(at, offset_of!(abi::Op, error), &error);
-        let op = abi::read_sized::<abi::Op>(at, Some(size));
-        report(0)?;
-        abi::write_results(at, 0, 0)?;
-        let result = match op {
-            Ok(op) => match Command::from_number(op.cmd).filter(|c| c.is_operation()) {
-                Some(command) => self
-                    .check_mode(command)
-                    .and_then(|()| ops::run(&self.map, command, &op, at)),
-                None => Err(EINVAL),
-            },
+        let result = match abi::read_sized::<abi::Op>(at, Some(size)) {
+            Ok(op) => {
+                // Mostly it says so already.
+                if op.error != 0 {
+                    report(0)?;
+                }
+                match Command::from_number(op.cmd).filter(|c| c.is_operation()) {
+                    Some(command) => self
+                        .check_mode(command)
+                        .and_then(|()| ops::run(&self.map, command, &op, at)),
+                    None => Err(EINVAL),
+                }
+            }
             Err(EFAULT) => return Err(EFAULT),
             Err(error) => Err(error),
         };
-        match result {
-            Ok(()) => Ok(()),
-            Err(error) => report(error.to_errno()),
+        let Err(error) = result else {
+            return Ok(());
+        };
+        // All failures but `ENOSPC`, which has reported a size, leave no results.
+        if error != ENOSPC {
+            abi::write_results(at, 0, 0)?;
         }
+        report(error.to_errno())
     }
 
     fn clear(&self, at: UserPtr) -> Result {
