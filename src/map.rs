@@ -645,6 +645,17 @@ impl<K: Key, S: Stored> Map<K, Counted<S>> {
     ///
     /// Process context; never waits for the mutex.
     pub fn load(&self, key: &K::Ref) -> Option<ValueRef<'_, S>> {
+        self.load_with(key, |seen| seen.count(&self.reclaimer))
+    }
+
+    /// Looks a key up and lets `look` look at its value, in a read-side section: it must not sleep.
+    ///
+    /// Otherwise as [`Map::load`].
+    pub(crate) fn load_with<R>(
+        &self,
+        key: &K::Ref,
+        look: impl FnOnce(Seen<'_, S>) -> R,
+    ) -> Option<R> {
         let guard = rcu::read_lock();
         let (entry, due) = match self.roots.lookup(self.hash(key), key, &guard) {
             Found::Read(entry, _) => (Some(entry), false),
@@ -652,14 +663,14 @@ impl<K: Key, S: Stored> Map<K, Counted<S>> {
             Found::Missed(dirty) => (None, dirty.count_miss()),
             Found::Nowhere => (None, false),
         };
-        let value = entry
+        let looked = entry
             .and_then(|e: Shared<'_, Entry<K>>| e.get().load::<Counted<S>>(&guard))
-            .map(|seen| seen.count(&self.reclaimer));
+            .map(look);
         drop(guard);
         if due {
             self.try_promote();
         }
-        value
+        looked
     }
 
     /// Stores a prepared value unless the key has one, which is returned instead.

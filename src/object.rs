@@ -7,7 +7,7 @@
 //! allocation. Objects are referred to by thin pointers.
 
 use core::alloc::Layout;
-use core::mem::ManuallyDrop;
+use core::mem::{ManuallyDrop, MaybeUninit};
 use core::ptr::NonNull;
 use kernel::alloc::allocator::{KVmalloc, Kmalloc};
 use kernel::alloc::{Allocator, Flags, NumaNode};
@@ -238,26 +238,25 @@ impl<'m, X, S: Stored> Vacant<'m, X, S> {
 }
 
 impl<'m, X> Vacant<'m, X, Bytes> {
-    /// Makes an object of bytes that `write` writes; if that fails, everything is freed.
+    /// Makes an object of bytes that `write` writes, and returns; if that fails, everything is freed.
+    ///
+    /// `EINVAL` if it returns other bytes.
     pub(crate) fn fill_with(
         self,
         head: X,
-        write: impl FnOnce(&mut [u8]) -> Result,
+        write: impl for<'a> FnOnce(&'a mut [MaybeUninit<u8>]) -> Result<&'a mut [u8]>,
     ) -> Result<New<'m, X, Bytes>> {
-        let len = self.len as usize;
-        // SAFETY: The tail is zeroed, hence initialised.
-        let new = unsafe {
-            self.fill_raw(head, |slot| {
-                core::ptr::write_bytes(slot.cast::<u8>(), 0, len)
-            })
-        };
-        // SAFETY: The object is not shared yet, and its tail initialised.
+        // SAFETY: The memory is ours and large enough; it need not be initialised.
         let tail = unsafe {
-            let slot = (&raw mut (*new.ptr.as_ptr()).payload).cast::<u8>();
-            core::slice::from_raw_parts_mut(slot, len)
+            let slot = &raw mut (*self.ptr.as_ptr()).payload;
+            core::slice::from_raw_parts_mut(slot.cast(), self.len as usize)
         };
-        write(tail)?;
-        Ok(new)
+        let whole = core::ptr::from_mut(tail) as *const [u8];
+        if !core::ptr::eq(write(tail)?, whole) {
+            return Err(EINVAL);
+        }
+        // SAFETY: The tail is initialised: it was just referred to as `[u8]`.
+        Ok(unsafe { self.fill_raw(head, |_| ()) })
     }
 }
 

@@ -21,6 +21,9 @@ use crate::device::{gfp, interrupted};
 type Value<'m> = ValueRef<'m, Bytes>;
 type NewValue<'m> = Prepared<'m, Bytes>;
 
+/// Bytes of a value that is sooner copied than counted.
+const SMALL: usize = 64;
+
 /// Where a key can be read to.
 pub(crate) type KeySpace = [MaybeUninit<u8>; abi::KEY_MAX];
 
@@ -115,10 +118,8 @@ impl<'c> Call<'c> {
     /// The value to store.
     fn value(&self) -> Result<NewValue<'c>> {
         let len = self.op.value_len as usize;
-        self.map.prepare_bytes(len, gfp(), |bytes| {
-            UserSlice::new(abi::user(self.op.value), len)
-                .reader()
-                .read_slice(bytes)
+        self.map.prepare_uninit_bytes(len, gfp(), |bytes| {
+            abi::read_bytes(abi::user(self.op.value), bytes)
         })
     }
 
@@ -131,7 +132,8 @@ impl<'c> Call<'c> {
     }
 
     fn load(&self) -> Result {
-        match self.map.load(self.key) {
+        let mut space = [0; SMALL];
+        match self.map.load_copy(self.key, &mut space) {
             Some(value) => self.deliver(&value, FOUND),
             None => self.report(0, 0),
         }
