@@ -11,6 +11,8 @@ use core::mem::{ManuallyDrop, MaybeUninit};
 use core::ptr::NonNull;
 use kernel::alloc::allocator::{KVmalloc, Kmalloc};
 use kernel::alloc::{Allocator, Flags, NumaNode};
+use kernel::bindings;
+use kernel::page::PAGE_SIZE;
 use kernel::prelude::*;
 use kernel::sync::Refcount;
 
@@ -109,6 +111,32 @@ pub struct Object<X, S> {
     payload: S,
 }
 
+/// Allocates memory for an object. Sleeps if `flags` allow it.
+#[inline]
+fn allocate(layout: Layout, flags: Flags) -> Result<NonNull<u8>> {
+    // Memory that may not sleep does not come from vmalloc, wherever it may be freed; what fits in
+    // a page never does, and is not asked whether it should.
+    let memory = if layout.size() > PAGE_SIZE && flags.contains(GFP_KERNEL) {
+        KVmalloc::alloc(layout, flags, NumaNode::NO_NODE)?
+    } else {
+        Kmalloc::alloc(layout, flags, NumaNode::NO_NODE)?
+    };
+    Ok(memory.cast())
+}
+
+/// Frees what comes from [`allocate`].
+///
+/// What `KVmalloc::free` does, too, by a reallocation to nothing, which takes twice as long.
+///
+/// # Safety
+///
+/// `memory` comes from `allocate`, and is not used any more.
+#[inline]
+unsafe fn release<T>(memory: NonNull<T>) {
+    // SAFETY: By the contract of the function; `kvfree()` frees what comes from `kmalloc()` as well.
+    unsafe { bindings::kvfree(memory.as_ptr().cast()) }
+}
+
 /// The greatest tail of an object, in bytes.
 const TAIL_MAX: usize = 1 << 30;
 
@@ -160,13 +188,12 @@ impl<X, S: Stored> Object<X, S> {
     ///
     /// The object was published, and nobody has a reference to it any more.
     pub(crate) unsafe fn free(this: NonNull<Self>, ledger: &Ledger) {
-        // SAFETY: The caller owns the object, which was allocated by `Vacant::new` with the layout
-        // for its length; `KVmalloc` frees (`kvfree()`) what comes from `Kmalloc` as well.
+        // SAFETY: The caller owns the object, whose memory was allocated by `Vacant::new`.
         unsafe {
-            let layout = Self::layout(this.as_ref().len as usize);
+            let bytes = this.as_ref().bytes();
             this.drop_in_place();
-            KVmalloc::free(this.cast(), layout);
-            ledger.uncharge(layout.size());
+            release(this);
+            ledger.uncharge(bytes);
         }
     }
 }
@@ -192,14 +219,8 @@ impl<'m, X, S: Stored> Vacant<'m, X, S> {
         }
         let layout = Object::<X, S>::layout(len);
         let charge = charge(layout.size())?;
-        // Memory that may not sleep does not come from vmalloc either, wherever it may be freed.
-        let ptr = if flags.contains(GFP_KERNEL) {
-            KVmalloc::alloc(layout, flags, NumaNode::NO_NODE)?
-        } else {
-            Kmalloc::alloc(layout, flags, NumaNode::NO_NODE)?
-        };
         Ok(Self {
-            ptr: ptr.cast(),
+            ptr: allocate(layout, flags)?.cast(),
             len: len as u32,
             charge: ManuallyDrop::new(charge),
         })
@@ -262,10 +283,10 @@ impl<'m, X> Vacant<'m, X, Bytes> {
 
 impl<X, S: Stored> Drop for Vacant<'_, X, S> {
     fn drop(&mut self) {
-        // SAFETY: The memory was allocated with this layout, is ours, and holds nothing to drop;
-        // `KVmalloc` frees what comes from `Kmalloc` as well. The charge is not used afterwards.
+        // SAFETY: The memory is ours, was allocated by `new`, and holds nothing to drop. The charge is
+        // not used afterwards.
         unsafe {
-            KVmalloc::free(self.ptr.cast(), Object::<X, S>::layout(self.len as usize));
+            release(self.ptr);
             ManuallyDrop::drop(&mut self.charge);
         }
     }
@@ -335,12 +356,11 @@ impl<T: Send + Sync + 'static> New<'_, (), Fixed<T>> {
 
 impl<X, S: Stored> Drop for New<'_, X, S> {
     fn drop(&mut self) {
-        // SAFETY: The object is ours and was made by `Vacant::fill*`, of memory that `KVmalloc` can
-        // free. The charge is not used afterwards.
+        // SAFETY: The object is ours and was made by `Vacant::fill*`, of memory that `Vacant::new` has
+        // allocated. The charge is not used afterwards.
         unsafe {
-            let layout = Object::<X, S>::layout(self.ptr.as_ref().len as usize);
             self.ptr.drop_in_place();
-            KVmalloc::free(self.ptr.cast(), layout);
+            release(self.ptr);
             ManuallyDrop::drop(&mut self.charge);
         }
     }
