@@ -2,7 +2,7 @@
 
 //! The binary interface of the device: the Rust side of `include/uapi/linux/syncmap.h`.
 
-use core::mem::{offset_of, size_of, MaybeUninit};
+use core::mem::{offset_of, size_of, size_of_val, MaybeUninit};
 use kernel::bindings;
 use kernel::ioctl::_IO;
 use kernel::page::PAGE_SIZE;
@@ -310,6 +310,28 @@ pub(crate) fn read_sized<T: Extensible>(at: UserPtr, stride: Option<u32>) -> Res
         }
     }
     read_extensible(at, stride)
+}
+
+/// Reads the elements of an array of structs that come next, as many as `to` has room for; none if
+/// one of them cannot be read, or `stride` is not the size that we know.
+///
+/// Whether each is of this size remains to be seen.
+pub(crate) fn read_ahead<T: Extensible>(
+    at: UserPtr,
+    stride: u32,
+    to: &mut [MaybeUninit<T>],
+) -> &[T] {
+    if stride as usize != size_of::<T>() {
+        return &[];
+    }
+    let (ptr, len) = (to.as_mut_ptr().cast::<MaybeUninit<u8>>(), to.len());
+    // SAFETY: The memory of `to`, which need not be initialised.
+    let bytes = unsafe { core::slice::from_raw_parts_mut(ptr, size_of_val(to)) };
+    match read_bytes(at, bytes) {
+        // SAFETY: All of `to` has been written; for a `T` all bit patterns are valid.
+        Ok(_) => unsafe { core::slice::from_raw_parts(ptr.cast(), len) },
+        Err(_) => &[],
+    }
 }
 
 /// As [`read_sized`], for structs of any size.

@@ -40,7 +40,7 @@ use crate::quota::{edquot, Ledger, Limits};
 use crate::rcu::{Owner, Reclaimer, Shared};
 use crate::roots::{Found, Guarded, Locked, Roots};
 use crate::table::{Supply, Table, TableBox};
-use crate::value::{Counted, Policy, Prepared, Seen, ValueRef};
+use crate::value::{Counted, Displaced, Policy, Prepared, Seen, ValueRef};
 use crate::worker::{Tasks, Worker};
 
 /// A map from `K` to the values of a policy `P`.
@@ -639,6 +639,11 @@ impl<K: Key, S: Stored> Map<K, Counted<S>> {
     #[inline]
     pub fn get<'g>(&'g self, key: &K::Ref, guard: &'g Guard) -> Option<&'g S::Ref> {
         self.peek(key, guard).map(Seen::get)
+    }
+
+    /// Room for old values of this map, to retire them together.
+    pub fn displaced(&self) -> Displaced<'_> {
+        Displaced::new(&self.reclaimer)
     }
 
     /// Looks a key up and takes a reference to its value, which may be kept across sleeps.

@@ -12,7 +12,7 @@ use kernel::prelude::*;
 use kernel::uaccess::{UserPtr, UserSlice};
 use syncmap::map::LoadOrStore;
 use syncmap::object::Bytes;
-use syncmap::value::{Prepared, ValueRef};
+use syncmap::value::{Displaced, Prepared, ValueRef};
 use syncmap::ByteMap;
 
 use crate::abi::{self, Command, DELETED, FOUND, STORED};
@@ -59,14 +59,22 @@ fn check(command: Command, op: &abi::Op) -> Result {
 }
 
 /// Runs one operation, whose struct is `op` and came from `at`.
-pub(crate) fn run(map: &ByteMap, command: Command, op: &abi::Op, at: UserPtr) -> Result {
+///
+/// A value that is overwritten goes to `displaced`, if there is one.
+pub(crate) fn run<'m>(
+    map: &'m ByteMap,
+    command: Command,
+    op: &abi::Op,
+    at: UserPtr,
+    displaced: Option<&mut Displaced<'m>>,
+) -> Result {
     check(command, op)?;
     let mut space = KEY_SPACE;
     let key = read_key(op.key, op.key_len, &mut space)?;
     let call = Call { map, op, at, key };
     let done = match command {
         Command::Load => call.load(),
-        Command::Store => call.store(),
+        Command::Store => call.store(displaced),
         Command::LoadOrStore => call.load_or_store(),
         Command::LoadAndDelete => call.load_and_delete(),
         Command::Delete => call.delete(),
@@ -87,14 +95,14 @@ pub(crate) fn run(map: &ByteMap, command: Command, op: &abi::Op, at: UserPtr) ->
 }
 
 /// An operation that is being run.
-struct Call<'c> {
-    map: &'c ByteMap,
+struct Call<'m, 'c> {
+    map: &'m ByteMap,
     op: &'c abi::Op,
     at: UserPtr,
     key: &'c [u8],
 }
 
-impl<'c> Call<'c> {
+impl<'m> Call<'m, '_> {
     /// Writes the results.
     fn report(&self, out_len: usize, result: u32) -> Result {
         abi::write_results(self.at, out_len as u32, result)
@@ -116,7 +124,8 @@ impl<'c> Call<'c> {
     }
 
     /// The value to store.
-    fn value(&self) -> Result<NewValue<'c>> {
+    #[inline]
+    fn value(&self) -> Result<NewValue<'m>> {
         let len = self.op.value_len as usize;
         self.map.prepare_uninit_bytes(len, gfp(), |bytes| {
             abi::read_bytes(abi::user(self.op.value), bytes)
@@ -139,10 +148,13 @@ impl<'c> Call<'c> {
         }
     }
 
-    fn store(&self) -> Result {
+    fn store(&self, displaced: Option<&mut Displaced<'m>>) -> Result {
         let value = self.value()?;
         self.report(0, STORED)?;
-        self.map.swap_prepared(self.key, value, gfp())?;
+        let old = self.map.swap_prepared(self.key, value, gfp())?;
+        if let (Some(old), Some(displaced)) = (old, displaced) {
+            displaced.push(old);
+        }
         Ok(())
     }
 
@@ -181,16 +193,16 @@ impl<'c> Call<'c> {
     /// Puts `new` in the place of `old`, if that is still there.
     fn replace(
         &self,
-        old: &Value<'c>,
-        new: NewValue<'c>,
-    ) -> core::result::Result<(), NewValue<'c>> {
+        old: &Value<'m>,
+        new: NewValue<'m>,
+    ) -> core::result::Result<(), NewValue<'m>> {
         self.map
             .compare_and_swap_prepared(self.key, new, |seen| seen.is(old))
             .map(drop)
     }
 
     /// Deletes `old`, if it is still there.
-    fn remove(&self, old: &Value<'c>) -> bool {
+    fn remove(&self, old: &Value<'m>) -> bool {
         self.map
             .load_and_delete_with(self.key, |seen| seen.is(old))
             .is_some()
