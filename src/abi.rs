@@ -2,7 +2,8 @@
 
 //! The binary interface of the device: the Rust side of `include/uapi/linux/syncmap.h`.
 
-use core::mem::{offset_of, size_of};
+use core::mem::{offset_of, size_of, size_of_val, MaybeUninit};
+use kernel::bindings;
 use kernel::ioctl::_IO;
 use kernel::page::PAGE_SIZE;
 use kernel::prelude::*;
@@ -132,6 +133,9 @@ impl Command {
 pub(crate) unsafe trait Extensible: FromBytes + AsBytes + Sized {
     /// The size of the first version that was published.
     const MIN: usize;
+
+    /// The size that the caller says it has.
+    fn size(&self) -> u32;
 }
 
 macro_rules! abi_struct {
@@ -155,6 +159,10 @@ macro_rules! abi_struct {
         // SAFETY: As above; begins with `size`.
         unsafe impl Extensible for $name {
             const MIN: usize = $size;
+
+            fn size(&self) -> u32 {
+                self.size
+            }
         }
     };
 }
@@ -294,6 +302,41 @@ pub(crate) fn read_struct<T: Extensible>(at: UserPtr) -> Result<T> {
 
 /// The same for an element of an array: another size than `stride` is `EINVAL`.
 pub(crate) fn read_sized<T: Extensible>(at: UserPtr, stride: Option<u32>) -> Result<T> {
+    // Nearly every caller knows just what we know; then one read will do. If it is another size, or
+    // if the memory ends early, `read_extensible` finds out what is wrong.
+    if let Ok(all) = UserSlice::new(at, size_of::<T>()).reader().read::<T>() {
+        if all.size() as usize == size_of::<T>() && stride.is_none_or(|s| s == all.size()) {
+            return Ok(all);
+        }
+    }
+    read_extensible(at, stride)
+}
+
+/// Reads the elements of an array of structs that come next, as many as `to` has room for; none if
+/// one of them cannot be read, or `stride` is not the size that we know.
+///
+/// Whether each is of this size remains to be seen.
+pub(crate) fn read_ahead<T: Extensible>(
+    at: UserPtr,
+    stride: u32,
+    to: &mut [MaybeUninit<T>],
+) -> &[T] {
+    if stride as usize != size_of::<T>() {
+        return &[];
+    }
+    let (ptr, len) = (to.as_mut_ptr().cast::<MaybeUninit<u8>>(), to.len());
+    // SAFETY: The memory of `to`, which need not be initialised.
+    let bytes = unsafe { core::slice::from_raw_parts_mut(ptr, size_of_val(to)) };
+    match read_bytes(at, bytes) {
+        // SAFETY: All of `to` has been written; for a `T` all bit patterns are valid.
+        Ok(_) => unsafe { core::slice::from_raw_parts(ptr.cast(), len) },
+        Err(_) => &[],
+    }
+}
+
+/// As [`read_sized`], for structs of any size.
+#[cold]
+fn read_extensible<T: Extensible>(at: UserPtr, stride: Option<u32>) -> Result<T> {
     let mut reader = UserSlice::new(at, PAGE_SIZE).reader();
     let size = reader.read::<u32>()?;
     if stride.is_some_and(|stride| stride != size) {
@@ -321,6 +364,21 @@ pub(crate) fn read_sized<T: Extensible>(at: UserPtr, stride: Option<u32>) -> Res
     }
     // SAFETY: `bytes` is as large as a `T` or larger, for which all bit patterns are valid.
     Ok(unsafe { bytes.as_ptr().cast::<T>().read_unaligned() })
+}
+
+/// Reads bytes of user memory, as many as `to` has room for.
+///
+/// As `UserSliceReader::read_raw`, but without asking, as hardened usercopy does, whether so many
+/// bytes fit where they go: a slice says so itself. `UserSliceReader::read` leaves it out, too.
+pub(crate) fn read_bytes(at: UserPtr, to: &mut [MaybeUninit<u8>]) -> Result<&mut [u8]> {
+    let (ptr, len) = (to.as_mut_ptr().cast::<u8>(), to.len());
+    // SAFETY: `to` is valid for writes of its length.
+    let left = unsafe { bindings::_copy_from_user(ptr.cast(), at.as_const_ptr(), len) };
+    if left != 0 {
+        return Err(EFAULT);
+    }
+    // SAFETY: All of `to` has been written.
+    Ok(unsafe { core::slice::from_raw_parts_mut(ptr, len) })
 }
 
 /// Writes a struct back, as far as the caller knows it.

@@ -5,6 +5,8 @@
 //! Thin: each prepares its value, lets [`map`](crate::map) do the work, and takes the value out
 //! again if that failed.
 
+use core::mem::MaybeUninit;
+use core::ops::Deref;
 use kernel::alloc::Flags;
 use kernel::prelude::*;
 
@@ -133,8 +135,65 @@ impl<K: Key> Map<K, Counted<Bytes>> {
         flags: Flags,
         write: impl FnOnce(&mut [u8]) -> Result,
     ) -> Result<Prepared<'_, Bytes>> {
+        self.prepare_uninit_bytes(len, flags, |bytes| {
+            bytes.fill(MaybeUninit::new(0));
+            // SAFETY: All of it has just been written.
+            let bytes = unsafe { &mut *(core::ptr::from_mut(bytes) as *mut [u8]) };
+            write(bytes)?;
+            Ok(bytes)
+        })
+    }
+
+    /// The same for a `write` that gets memory without contents, and returns all of it, written.
+    ///
+    /// `EINVAL` if it returns something else.
+    pub fn prepare_uninit_bytes(
+        &self,
+        len: usize,
+        flags: Flags,
+        write: impl for<'a> FnOnce(&'a mut [MaybeUninit<u8>]) -> Result<&'a mut [u8]>,
+    ) -> Result<Prepared<'_, Bytes>> {
         let node = self.new_node(len, flags)?.fill_with((), write)?;
         Ok(Prepared { node })
+    }
+
+    /// Looks a key up and copies its value to `space`, if it fits; if not, takes a reference.
+    ///
+    /// Process context; never waits for the mutex.
+    pub fn load_copy<'m, 's>(
+        &'m self,
+        key: &K::Ref,
+        space: &'s mut [u8],
+    ) -> Option<CopyOrRef<'m, 's>> {
+        self.load_with(key, |seen| {
+            let value = seen.get();
+            match space.get_mut(..value.len()) {
+                Some(copy) => {
+                    copy.copy_from_slice(value);
+                    CopyOrRef::Copy(copy)
+                }
+                None => CopyOrRef::Ref(seen.count(&self.reclaimer)),
+            }
+        })
+    }
+}
+
+/// A value that was loaded.
+pub enum CopyOrRef<'m, 's> {
+    /// A copy of it.
+    Copy(&'s [u8]),
+    /// A reference to it.
+    Ref(ValueRef<'m, Bytes>),
+}
+
+impl Deref for CopyOrRef<'_, '_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            CopyOrRef::Copy(value) => value,
+            CopyOrRef::Ref(value) => value,
+        }
     }
 }
 

@@ -2,12 +2,15 @@
 
 //! `/dev/syncmap`: an open file is a map.
 
-use core::mem::offset_of;
+use core::mem::{offset_of, MaybeUninit};
 use kernel::fs::file::{flags, File};
 use kernel::miscdevice::{MiscDevice, MiscDeviceRegistration};
+use kernel::page::PAGE_SIZE;
 use kernel::prelude::*;
 use kernel::uaccess::{UserPtr, UserSlice};
+use syncmap::quota::edquot;
 use syncmap::range::Cursor;
+use syncmap::value::Displaced;
 use syncmap::{ByteMap, Limits, Options};
 
 use crate::abi::{self, Command};
@@ -26,6 +29,10 @@ const CHAIN_MAX: usize = 32;
 
 /// Keys of a walk that are written between two looks at the signals.
 const SIGNAL_STRIDE: u32 = 64;
+
+/// Operations of a batch between two looks at the signals. They are read, and what they displace is
+/// retired, together.
+const STRIDE: usize = 8;
 
 /// Whether a signal is pending for the caller.
 pub(crate) fn interrupted() -> bool {
@@ -104,7 +111,7 @@ impl OpenMap {
         if op.cmd != 0 && op.cmd != command as u32 {
             return Err(EINVAL);
         }
-        ops::run(&self.map, command, &op, at)
+        ops::run(&self.map, command, &op, at, None)
     }
 
     /// Many operations on one key each.
@@ -127,38 +134,90 @@ impl OpenMap {
         let ops = abi::user(batch.ops);
         let size = UserSlice::new(ops, 4).reader().read::<u32>()?;
         abi::check_size::<abi::Op>(size)?;
-        for i in 0..batch.count {
-            let op = ops.wrapping_byte_add(i as usize * size as usize);
-            if let Err(fault) = self.batched(op, size) {
-                report(i)?;
-                return Err(fault);
+        let mut space = [const { MaybeUninit::<abi::Op>::uninit() }; STRIDE];
+        let mut displaced = self.map.displaced();
+        let mut done = 0;
+        while done < batch.count {
+            let at = ops.wrapping_byte_add(done as usize * size as usize);
+            let count = STRIDE.min((batch.count - done) as usize);
+            let ahead = abi::read_ahead(at, size, &mut space[..count]);
+            for i in 0..count {
+                let at = at.wrapping_byte_add(i * size as usize);
+                if let Err(fault) = self.batched(at, size, ahead.get(i), &mut displaced) {
+                    report(done)?;
+                    return Err(fault);
+                }
+                done += 1;
             }
+            displaced.retire();
             if interrupted() {
-                return report(i + 1);
+                break;
             }
         }
-        report(batch.count)
+        report(done)
     }
 
-    /// One operation of a batch; fails only if its struct cannot be read or written.
-    fn batched(&self, at: UserPtr, size: u32) -> Result {
+    /// One operation of a batch, whose struct has perhaps been read ahead; fails only if that cannot
+    /// be read or written.
+    fn batched<'m>(
+        &'m self,
+        at: UserPtr,
+        size: u32,
+        ahead: Option<&abi::Op>,
+        displaced: &mut Displaced<'m>,
+    ) -> Result {
         let report = |error: i32| abi::write_member(at, offset_of!(abi::Op, error), &error);
-        let op = abi::read_sized::<abi::Op>(at, Some(size));
-        report(0)?;
-        abi::write_results(at, 0, 0)?;
-        let result = match op {
-            Ok(op) => match Command::from_number(op.cmd).filter(|c| c.is_operation()) {
-                Some(command) => self
-                    .check_mode(command)
-                    .and_then(|()| ops::run(&self.map, command, &op, at)),
-                None => Err(EINVAL),
-            },
-            Err(EFAULT) => return Err(EFAULT),
-            Err(error) => Err(error),
+        let alone;
+        let op = match ahead.filter(|op| op.size == size) {
+            Some(op) => Ok(op),
+            None => {
+                alone = abi::read_sized::<abi::Op>(at, Some(size));
+                alone.as_ref()
+            }
         };
-        match result {
-            Ok(()) => Ok(()),
-            Err(error) => report(error.to_errno()),
+        let result = match op {
+            Ok(op) => {
+                // Mostly it says so already.
+                if op.error != 0 {
+                    report(0)?;
+                }
+                self.run_batched(op, at, displaced)
+            }
+            Err(&EFAULT) => return Err(EFAULT),
+            Err(error) => Err(*error),
+        };
+        let Err(error) = result else {
+            return Ok(());
+        };
+        // All failures but `ENOSPC`, which has reported a size, leave no results.
+        if error != ENOSPC {
+            abi::write_results(at, 0, 0)?;
+        }
+        report(error.to_errno())
+    }
+
+    fn run_batched<'m>(
+        &'m self,
+        op: &abi::Op,
+        at: UserPtr,
+        displaced: &mut Displaced<'m>,
+    ) -> Result {
+        let command = Command::from_number(op.cmd)
+            .filter(|command| command.is_operation())
+            .ok_or(EINVAL)?;
+        self.check_mode(command)?;
+        let done = ops::run(&self.map, command, op, at, Some(displaced));
+        if displaced.bytes() > PAGE_SIZE {
+            displaced.retire();
+        }
+        match done {
+            // Perhaps what the batch itself has displaced is in the way. The failure has changed
+            // nothing, so the operation is simply run again when that can be freed.
+            Err(error) if error == edquot() && displaced.bytes() != 0 => {
+                displaced.retire();
+                ops::run(&self.map, command, op, at, None)
+            }
+            done => done,
         }
     }
 
@@ -210,7 +269,7 @@ impl OpenMap {
         if range.flags != 0 {
             return Err(EINVAL);
         }
-        let mut key = [0; abi::KEY_MAX];
+        let mut key = ops::KEY_SPACE;
         let cursor = if range.cursor == 0 && range.cursor_len == 0 {
             Cursor::Start
         } else {

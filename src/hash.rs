@@ -29,6 +29,11 @@ impl Seed {
     /// Hashes `bytes` with SipHash-2-4.
     pub fn sip(&self, bytes: &[u8]) -> u64 {
         let key = bindings::siphash_key_t { key: self.0 };
+        if let Ok(word) = bytes.try_into().map(u64::from_le_bytes) {
+            // The same hash, sooner.
+            // SAFETY: `key` is valid for reads.
+            return unsafe { bindings::siphash_1u64(word, &key) };
+        }
         // SAFETY: `bytes` is valid for reads of its length, `key` for reads.
         unsafe { bindings::__siphash_unaligned(bytes.as_ptr().cast(), bytes.len(), &key) }
     }

@@ -21,7 +21,16 @@ use crate::value::{Counted, Policy};
 impl<K: Key, P: Policy> Map<K, P> {
     /// Charges `bytes`; if that exceeds the limit and `flags` allow sleeping, after deleted keys have
     /// been swept and what is retired has been freed. `EDQUOT` or `EINTR`.
+    #[inline]
     pub(crate) fn charge(&self, bytes: usize, flags: Flags) -> Result<Charge<'_>> {
+        match self.reclaimer.ledger.charge(bytes) {
+            Some(charge) => Ok(charge),
+            None => self.charge_patiently(bytes, flags),
+        }
+    }
+
+    #[cold]
+    fn charge_patiently(&self, bytes: usize, flags: Flags) -> Result<Charge<'_>> {
         match self.reclaimer.charge(bytes, flags) {
             Err(error) if error == edquot() && flags.contains(GFP_KERNEL) && self.has_deleted() => {
                 self.sweep();

@@ -40,7 +40,7 @@ use crate::quota::{edquot, Ledger, Limits};
 use crate::rcu::{Owner, Reclaimer, Shared};
 use crate::roots::{Found, Guarded, Locked, Roots};
 use crate::table::{Supply, Table, TableBox};
-use crate::value::{Counted, Policy, Prepared, Seen, ValueRef};
+use crate::value::{Counted, Displaced, Policy, Prepared, Seen, ValueRef};
 use crate::worker::{Tasks, Worker};
 
 /// A map from `K` to the values of a policy `P`.
@@ -673,10 +673,26 @@ impl<K: Key, S: Stored> Map<K, Counted<S>> {
         self.peek(key, guard).map(Seen::get)
     }
 
+    /// Room for old values of this map, to retire them together.
+    pub fn displaced(&self) -> Displaced<'_> {
+        Displaced::new(&self.reclaimer)
+    }
+
     /// Looks a key up and takes a reference to its value, which may be kept across sleeps.
     ///
     /// Process context; never waits for the mutex.
     pub fn load(&self, key: &K::Ref) -> Option<ValueRef<'_, S>> {
+        self.load_with(key, |seen| seen.count(&self.reclaimer))
+    }
+
+    /// Looks a key up and lets `look` look at its value, in a read-side section: it must not sleep.
+    ///
+    /// Otherwise as [`Map::load`].
+    pub(crate) fn load_with<R>(
+        &self,
+        key: &K::Ref,
+        look: impl FnOnce(Seen<'_, S>) -> R,
+    ) -> Option<R> {
         let guard = rcu::read_lock();
         let (entry, due) = match self.roots.lookup(self.hash(key), key, &guard) {
             Found::Read(entry, _) => (Some(entry), false),
@@ -684,14 +700,14 @@ impl<K: Key, S: Stored> Map<K, Counted<S>> {
             Found::Missed(dirty) => (None, dirty.count_miss()),
             Found::Nowhere => (None, false),
         };
-        let value = entry
+        let looked = entry
             .and_then(|e: Shared<'_, Entry<K>>| e.get().load::<Counted<S>>(&guard))
-            .map(|seen| seen.count(&self.reclaimer));
+            .map(look);
         drop(guard);
         if due {
             self.try_promote();
         }
-        value
+        looked
     }
 
     /// Stores a prepared value unless the key has one, which is returned instead.

@@ -7,10 +7,11 @@
 //! allocation. Objects are referred to by thin pointers.
 
 use core::alloc::Layout;
-use core::mem::ManuallyDrop;
+use core::mem::{ManuallyDrop, MaybeUninit};
 use core::ptr::NonNull;
 use kernel::alloc::allocator::{KVmalloc, Kmalloc};
 use kernel::alloc::{Allocator, Flags, NumaNode};
+use kernel::bindings;
 use kernel::page::PAGE_SIZE;
 use kernel::prelude::*;
 use kernel::sync::Refcount;
@@ -115,6 +116,32 @@ pub struct Object<X, S> {
     payload: S,
 }
 
+/// Allocates memory for an object. Sleeps if `flags` allow it.
+#[inline]
+fn allocate(layout: Layout, flags: Flags) -> Result<NonNull<u8>> {
+    // Memory that may not sleep does not come from vmalloc, wherever it may be freed; what fits in
+    // a page never does, and is not asked whether it should.
+    let memory = if layout.size() > PAGE_SIZE && flags.contains(GFP_KERNEL) {
+        KVmalloc::alloc(layout, flags, NumaNode::NO_NODE)?
+    } else {
+        Kmalloc::alloc(layout, flags, NumaNode::NO_NODE)?
+    };
+    Ok(memory.cast())
+}
+
+/// Frees what comes from [`allocate`].
+///
+/// What `KVmalloc::free` does, too, by a reallocation to nothing, which takes twice as long.
+///
+/// # Safety
+///
+/// `memory` comes from `allocate`, and is not used any more.
+#[inline]
+unsafe fn release<T>(memory: NonNull<T>) {
+    // SAFETY: By the contract of the function; `kvfree()` frees what comes from `kmalloc()` as well.
+    unsafe { bindings::kvfree(memory.as_ptr().cast()) }
+}
+
 /// The greatest tail of an object, in bytes.
 const TAIL_MAX: usize = 1 << 30;
 
@@ -177,13 +204,12 @@ impl<X, S: Stored> Object<X, S> {
     ///
     /// The object was published, and nobody has a reference to it any more.
     pub(crate) unsafe fn free(this: NonNull<Self>, ledger: &Ledger) {
-        // SAFETY: The caller owns the object, which was allocated by `Vacant::new` with the layout
-        // for its length; `KVmalloc` frees (`kvfree()`) what comes from `Kmalloc` as well.
+        // SAFETY: The caller owns the object, whose memory was allocated by `Vacant::new`.
         unsafe {
-            let layout = Self::layout(this.as_ref().len());
+            let bytes = this.as_ref().bytes();
             this.drop_in_place();
-            KVmalloc::free(this.cast(), layout);
-            ledger.uncharge(layout.size());
+            release(this);
+            ledger.uncharge(bytes);
         }
     }
 }
@@ -209,14 +235,8 @@ impl<'m, X, S: Stored> Vacant<'m, X, S> {
         }
         let layout = Object::<X, S>::layout(len);
         let charge = charge(layout.size())?;
-        // Memory that may not sleep does not come from vmalloc either, wherever it may be freed.
-        let ptr = if layout.size() > PAGE_SIZE && flags.contains(GFP_KERNEL) {
-            KVmalloc::alloc(layout, flags, NumaNode::NO_NODE)?
-        } else {
-            Kmalloc::alloc(layout, flags, NumaNode::NO_NODE)?
-        };
         Ok(Self {
-            ptr: ptr.cast(),
+            ptr: allocate(layout, flags)?.cast(),
             len: len as u32,
             charge: ManuallyDrop::new(charge),
         })
@@ -255,35 +275,34 @@ impl<'m, X, S: Stored> Vacant<'m, X, S> {
 }
 
 impl<'m, X> Vacant<'m, X, Bytes> {
-    /// Makes an object of bytes that `write` writes; if that fails, everything is freed.
+    /// Makes an object of bytes that `write` writes, and returns; if that fails, everything is freed.
+    ///
+    /// `EINVAL` if it returns other bytes.
     pub(crate) fn fill_with(
         self,
         head: X,
-        write: impl FnOnce(&mut [u8]) -> Result,
+        write: impl for<'a> FnOnce(&'a mut [MaybeUninit<u8>]) -> Result<&'a mut [u8]>,
     ) -> Result<New<'m, X, Bytes>> {
-        let len = self.len as usize;
-        // SAFETY: The tail is zeroed, hence initialised.
-        let new = unsafe {
-            self.fill_raw(head, |slot| {
-                core::ptr::write_bytes(slot.cast::<u8>(), 0, len)
-            })
-        };
-        // SAFETY: The object is not shared yet, and its tail initialised.
+        // SAFETY: The memory is ours and large enough; it need not be initialised.
         let tail = unsafe {
-            let slot = (&raw mut (*new.ptr.as_ptr()).payload).cast::<u8>();
-            core::slice::from_raw_parts_mut(slot, len)
+            let slot = &raw mut (*self.ptr.as_ptr()).payload;
+            core::slice::from_raw_parts_mut(slot.cast(), self.len as usize)
         };
-        write(tail)?;
-        Ok(new)
+        let whole = core::ptr::from_mut(tail) as *const [u8];
+        if !core::ptr::eq(write(tail)?, whole) {
+            return Err(EINVAL);
+        }
+        // SAFETY: The tail is initialised: it was just referred to as `[u8]`.
+        Ok(unsafe { self.fill_raw(head, |_| ()) })
     }
 }
 
 impl<X, S: Stored> Drop for Vacant<'_, X, S> {
     fn drop(&mut self) {
-        // SAFETY: The memory was allocated with this layout, is ours, and holds nothing to drop;
-        // `KVmalloc` frees what comes from `Kmalloc` as well. The charge is not used afterwards.
+        // SAFETY: The memory is ours, was allocated by `new`, and holds nothing to drop. The charge is
+        // not used afterwards.
         unsafe {
-            KVmalloc::free(self.ptr.cast(), Object::<X, S>::layout(self.len as usize));
+            release(self.ptr);
             ManuallyDrop::drop(&mut self.charge);
         }
     }
@@ -365,12 +384,11 @@ impl<T: Send + Sync + 'static> New<'_, (), Fixed<T>> {
 
 impl<X, S: Stored> Drop for New<'_, X, S> {
     fn drop(&mut self) {
-        // SAFETY: The object is ours and was made by `Vacant::fill*`, of memory that `KVmalloc` can
-        // free. The charge is not used afterwards.
+        // SAFETY: The object is ours and was made by `Vacant::fill*`, of memory that `Vacant::new` has
+        // allocated. The charge is not used afterwards.
         unsafe {
-            let layout = Object::<X, S>::layout(self.ptr.as_ref().len());
             self.ptr.drop_in_place();
-            KVmalloc::free(self.ptr.cast(), layout);
+            release(self.ptr);
             ManuallyDrop::drop(&mut self.charge);
         }
     }

@@ -7,11 +7,12 @@
 //! reported, and all of it is done again if it is not. So a result that cannot be delivered, or does
 //! not fit, changes nothing, and nothing that was deleted or replaced is lost.
 
+use core::mem::MaybeUninit;
 use kernel::prelude::*;
 use kernel::uaccess::{UserPtr, UserSlice};
 use syncmap::map::LoadOrStore;
 use syncmap::object::Bytes;
-use syncmap::value::{Prepared, ValueRef};
+use syncmap::value::{Displaced, Prepared, ValueRef};
 use syncmap::ByteMap;
 
 use crate::abi::{self, Command, DELETED, FOUND, STORED};
@@ -20,17 +21,23 @@ use crate::device::{gfp, interrupted};
 type Value<'m> = ValueRef<'m, Bytes>;
 type NewValue<'m> = Prepared<'m, Bytes>;
 
+/// Bytes of a value that is sooner copied than counted.
+const SMALL: usize = 64;
+
+/// Where a key can be read to.
+pub(crate) type KeySpace = [MaybeUninit<u8>; abi::KEY_MAX];
+
+/// Room for a key.
+pub(crate) const KEY_SPACE: KeySpace = [const { MaybeUninit::uninit() }; abi::KEY_MAX];
+
 /// Reads a key into `space`.
-pub(crate) fn read_key(key: u64, len: u32, space: &mut [u8; abi::KEY_MAX]) -> Result<&[u8]> {
+pub(crate) fn read_key(key: u64, len: u32, space: &mut KeySpace) -> Result<&[u8]> {
     let len = len as usize;
     if len == 0 {
         return Err(EINVAL);
     }
     let space = space.get_mut(..len).ok_or(EINVAL)?;
-    UserSlice::new(abi::user(key), len)
-        .reader()
-        .read_slice(space)?;
-    Ok(space)
+    Ok(abi::read_bytes(abi::user(key), space)?)
 }
 
 /// Checks what can be checked without looking at keys and values.
@@ -52,14 +59,22 @@ fn check(command: Command, op: &abi::Op) -> Result {
 }
 
 /// Runs one operation, whose struct is `op` and came from `at`.
-pub(crate) fn run(map: &ByteMap, command: Command, op: &abi::Op, at: UserPtr) -> Result {
+///
+/// A value that is overwritten goes to `displaced`, if there is one.
+pub(crate) fn run<'m>(
+    map: &'m ByteMap,
+    command: Command,
+    op: &abi::Op,
+    at: UserPtr,
+    displaced: Option<&mut Displaced<'m>>,
+) -> Result {
     check(command, op)?;
-    let mut space = [0; abi::KEY_MAX];
+    let mut space = KEY_SPACE;
     let key = read_key(op.key, op.key_len, &mut space)?;
     let call = Call { map, op, at, key };
     let done = match command {
         Command::Load => call.load(),
-        Command::Store => call.store(),
+        Command::Store => call.store(displaced),
         Command::LoadOrStore => call.load_or_store(),
         Command::LoadAndDelete => call.load_and_delete(),
         Command::Delete => call.delete(),
@@ -80,14 +95,14 @@ pub(crate) fn run(map: &ByteMap, command: Command, op: &abi::Op, at: UserPtr) ->
 }
 
 /// An operation that is being run.
-struct Call<'c> {
-    map: &'c ByteMap,
+struct Call<'m, 'c> {
+    map: &'m ByteMap,
     op: &'c abi::Op,
     at: UserPtr,
     key: &'c [u8],
 }
 
-impl<'c> Call<'c> {
+impl<'m> Call<'m, '_> {
     /// Writes the results.
     fn report(&self, out_len: usize, result: u32) -> Result {
         abi::write_results(self.at, out_len as u32, result)
@@ -109,12 +124,11 @@ impl<'c> Call<'c> {
     }
 
     /// The value to store.
-    fn value(&self) -> Result<NewValue<'c>> {
+    #[inline]
+    fn value(&self) -> Result<NewValue<'m>> {
         let len = self.op.value_len as usize;
-        self.map.prepare_bytes(len, gfp(), |bytes| {
-            UserSlice::new(abi::user(self.op.value), len)
-                .reader()
-                .read_slice(bytes)
+        self.map.prepare_uninit_bytes(len, gfp(), |bytes| {
+            abi::read_bytes(abi::user(self.op.value), bytes)
         })
     }
 
@@ -127,16 +141,20 @@ impl<'c> Call<'c> {
     }
 
     fn load(&self) -> Result {
-        match self.map.load(self.key) {
+        let mut space = [0; SMALL];
+        match self.map.load_copy(self.key, &mut space) {
             Some(value) => self.deliver(&value, FOUND),
             None => self.report(0, 0),
         }
     }
 
-    fn store(&self) -> Result {
+    fn store(&self, displaced: Option<&mut Displaced<'m>>) -> Result {
         let value = self.value()?;
         self.report(0, STORED)?;
-        self.map.swap_prepared(self.key, value, gfp())?;
+        let old = self.map.swap_prepared(self.key, value, gfp())?;
+        if let (Some(old), Some(displaced)) = (old, displaced) {
+            displaced.push(old);
+        }
         Ok(())
     }
 
@@ -175,16 +193,16 @@ impl<'c> Call<'c> {
     /// Puts `new` in the place of `old`, if that is still there.
     fn replace(
         &self,
-        old: &Value<'c>,
-        new: NewValue<'c>,
-    ) -> core::result::Result<(), NewValue<'c>> {
+        old: &Value<'m>,
+        new: NewValue<'m>,
+    ) -> core::result::Result<(), NewValue<'m>> {
         self.map
             .compare_and_swap_prepared(self.key, new, |seen| seen.is(old))
             .map(drop)
     }
 
     /// Deletes `old`, if it is still there.
-    fn remove(&self, old: &Value<'c>) -> bool {
+    fn remove(&self, old: &Value<'m>) -> bool {
         self.map
             .load_and_delete_with(self.key, |seen| seen.is(old))
             .is_some()

@@ -11,13 +11,14 @@
 //!   drops, goes to a release function after one.
 
 use core::marker::PhantomData;
+use core::mem::ManuallyDrop;
 use core::ops::Deref;
 use core::ptr::NonNull;
 use kernel::ffi::c_void;
 use kernel::prelude::*;
 
 use crate::object::{Bytes, Fixed, New, Object, Stored};
-use crate::rcu::{Kind, Reclaimer, Retired};
+use crate::rcu::{Chain, Kind, Reclaimer, Retired};
 
 /// A value word: aligned to four bytes, never null.
 pub type Word = NonNull<()>;
@@ -287,17 +288,73 @@ impl<S: Stored> Deref for Old<'_, S> {
     }
 }
 
-impl<S: Stored> Drop for Old<'_, S> {
-    fn drop(&mut self) {
-        // SAFETY: The node was taken out of its entry, the only published pointer to it (I11); we
-        // own the right to retire it (I6).
-        let (retired, bytes) = unsafe {
+impl<S: Stored> Old<'_, S> {
+    /// The right to free the value, and its bytes.
+    ///
+    /// # Safety
+    ///
+    /// The caller uses the right in the place of the owner, who is forgotten, or being dropped.
+    unsafe fn retired(&self) -> (Retired, usize) {
+        // SAFETY: The node was taken out of its entry, the only published pointer to it (I11); the
+        // owner has the right to retire it (I6), which goes to the caller.
+        unsafe {
             (
                 Retired::new(Kind::Value, self.node),
                 self.node.as_ref().bytes(),
             )
-        };
+        }
+    }
+}
+
+impl<S: Stored> Drop for Old<'_, S> {
+    fn drop(&mut self) {
+        // SAFETY: The owner is being dropped.
+        let (retired, bytes) = unsafe { self.retired() };
         self.reclaimer.retire(retired, bytes);
+    }
+}
+
+/// Old values that are retired together, which costs less than one by one.
+///
+/// Until then they count as bytes of the map, but not as some that will soon come back.
+pub struct Displaced<'m> {
+    chain: Chain,
+    reclaimer: &'m Reclaimer,
+}
+
+impl<'m> Displaced<'m> {
+    pub(crate) fn new(reclaimer: &'m Reclaimer) -> Self {
+        Self {
+            chain: Chain::new(),
+            reclaimer,
+        }
+    }
+
+    /// Adds a value; retires it at once if it is of another map.
+    pub fn push<S: Stored>(&mut self, old: Old<'m, S>) {
+        if core::ptr::eq(old.reclaimer, self.reclaimer) {
+            let old = ManuallyDrop::new(old);
+            // SAFETY: The owner is forgotten.
+            let (retired, bytes) = unsafe { old.retired() };
+            self.chain.push(retired, bytes);
+        }
+    }
+
+    /// The bytes of all that were added.
+    pub fn bytes(&self) -> usize {
+        self.chain.bytes()
+    }
+
+    /// Retires all that were added. Any context but NMI.
+    pub fn retire(&mut self) {
+        let chain = core::mem::replace(&mut self.chain, Chain::new());
+        self.reclaimer.retire_all(chain);
+    }
+}
+
+impl Drop for Displaced<'_> {
+    fn drop(&mut self) {
+        self.retire();
     }
 }
 

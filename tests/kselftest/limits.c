@@ -184,8 +184,8 @@ static void rush_for_the_last_entries(void)
 
 static unsigned char block[SYNCMAP_VALUE_MAX];
 
-/* Stores blocks under new keys until there is no room; returns their number. */
-static int fill_with_blocks(int map)
+/* Stores values under new keys until there is no room; returns their number. */
+static int fill_with(int map, size_t size)
 {
 	struct label name;
 	int i, ret;
@@ -193,14 +193,19 @@ static int fill_with_blocks(int map)
 	for (i = 0; i < MAX_ENTRIES; i++) {
 		name = label("block", i);
 		ret = try_store(map, SYNCMAP_CMD_STORE, text(name.text),
-				bytes(block, BLOCK));
+				bytes(block, size));
 		expect(stats(map).bytes <= MAX_BYTES);
 		if (!ret)
 			continue;
 		expect_eq(ret, -EDQUOT);
 		return i;
 	}
-	fail("%d blocks of %d bytes fit into %d", i, BLOCK, MAX_BYTES);
+	fail("%d blocks of %zu bytes fit into %d", i, size, MAX_BYTES);
+}
+
+static int fill_with_blocks(int map)
+{
+	return fill_with(map, BLOCK);
 }
 
 static void byte_limit(void)
@@ -270,6 +275,37 @@ static void overwriting_waits_for_memory(void)
 	expect(holds(map, text("key"), bytes(block, SYNCMAP_VALUE_MAX)));
 }
 
+/*
+ * So does a batch, also where it is its own values that await theirs: here there
+ * is room for one or two besides those that are in the map.
+ */
+static void overwriting_in_a_batch(void)
+{
+	enum { OPS = 100, SIZE = 1500 };
+	struct syncmap_op ops[OPS];
+	struct syncmap_batch batch = {
+		.size = sizeof(batch),
+		.ops = address(ops),
+		.count = OPS,
+	};
+	int map = open_map(), i;
+
+	fill_with(map, SIZE);
+	expect(delete(map, text("block 0")));
+	for (i = 0; i < OPS; i++) {
+		ops[i] = new_op(text("block 1"));
+		ops[i].cmd = SYNCMAP_CMD_STORE;
+		set_value(&ops[i], bytes(block, SIZE));
+	}
+	expect_eq(call(map, SYNCMAP_IOC_BATCH, &batch), 0);
+	expect_eq(batch.done, OPS);
+	for (i = 0; i < OPS; i++) {
+		expect_eq(ops[i].error, 0);
+		expect_eq(ops[i].result, SYNCMAP_RESULT_STORED);
+	}
+	expect(stats(map).bytes <= MAX_BYTES);
+}
+
 static void clear_in_a_full_map(void)
 {
 	int map = open_map(), blocks = fill_with_blocks(map), i;
@@ -323,6 +359,7 @@ static const struct tap_case cases[] = {
 	{ "byte limit", byte_limit },
 	{ "bytes after deleting", bytes_after_deleting },
 	{ "overwriting waits for memory", overwriting_waits_for_memory },
+	{ "overwriting in a batch waits, too", overwriting_in_a_batch },
 	{ "CLEAR in a full map", clear_in_a_full_map },
 	{ "killed while waiting for memory", killed_while_waiting },
 };

@@ -188,6 +188,34 @@ mod tests {
     }
 
     /// Keys are dropped as well: those that are stored, and those that turn out to be there already.
+    /// Whether they are retired one by one or together, also if they are of different maps.
+    #[test]
+    fn displaced_values_are_freed() -> Result {
+        counted(|| {
+            let (map, other) = (filled(0..100, QUIET)?, filled(0..100, QUIET)?);
+            let before = bytes(&map);
+            let mut displaced = map.displaced();
+            for key in 0..50 {
+                for map in [&map, &other] {
+                    let old = map.swap(Good::make(key), Tracked::make(key + 1), GFP_KERNEL)?;
+                    displaced.push(old.ok_or(ENOENT)?);
+                }
+            }
+            let (held, stats) = (displaced.bytes(), map.stats());
+            check!(held > 0);
+            check_eq!((stats.bytes, stats.retired_bytes), (before + held, 0));
+            displaced.retire();
+            check_eq!(displaced.bytes(), 0);
+            check_eq!(bytes(&map), before);
+            check_eq!(bytes(&other), before);
+            let old = map.swap(Good::make(7), Tracked::make(9), GFP_KERNEL)?;
+            displaced.push(old.ok_or(ENOENT)?);
+            drop(displaced);
+            check_eq!(bytes(&map), before);
+            Ok(())
+        })
+    }
+
     #[test]
     fn keys_are_dropped_once() -> Result {
         counted(|| {

@@ -3,6 +3,7 @@
 //! Tables: growth, full chains, slots that are used again, shrinking.
 
 use kernel::prelude::*;
+use syncmap::api::CopyOrRef;
 use syncmap::inspect::Where;
 use syncmap::ByteMap;
 
@@ -290,6 +291,32 @@ mod tests {
         let failed = map.prepare_bytes(100, GFP_KERNEL, |_| Err(EFAULT));
         check_eq!(failed.err(), Some(EFAULT));
         check_eq!(map.stats().bytes, before);
+        // Or return other bytes than those that it was given, which is no proof of anything.
+        let other = map.prepare_uninit_bytes(100, GFP_KERNEL, |_| Ok(&mut []));
+        check_eq!(other.err(), Some(EINVAL));
+        check_eq!(map.stats().bytes, before);
+        Ok(())
+    }
+
+    /// Values are copied as far as there is room for them; larger ones are referred to.
+    #[test]
+    fn copies_of_values() -> Result {
+        let map = KBox::pin_init(ByteMap::new_bytes(QUIET, GFP_KERNEL), GFP_KERNEL)?;
+        let mut space = [0; 64];
+        check!(map.load_copy(b"key", &mut space).is_none());
+        for len in 0..130u8 {
+            let value = map.prepare_bytes(len.into(), GFP_KERNEL, |to| {
+                to.fill(len);
+                Ok(())
+            })?;
+            drop(map.swap_prepared(b"key", value, GFP_KERNEL)?);
+            let loaded = map.load_copy(b"key", &mut space).ok_or(ENOENT)?;
+            check_eq!(matches!(loaded, CopyOrRef::Copy(_)), len <= 64);
+            check_eq!(loaded.len(), usize::from(len));
+            check!(loaded.iter().all(|byte| *byte == len));
+        }
+        // The lookup that makes it due promotes.
+        check_eq!(map.stats().promotions, 1);
         Ok(())
     }
 }

@@ -212,7 +212,8 @@ struct syncmap_record {
  *
  * Any descriptor will do for the batch itself; operations for which it is not
  * open fail with EBADF each. Operations run in the order of the array, each
- * atomic by itself, the batch is not. An operation that fails does not stop the
+ * atomic by itself, the batch is not; an element may be read before those in
+ * front of it run. An operation that fails does not stop the
  * batch. The batch stops early, with success and @done < @count, if a signal
  * arrives, and with EFAULT if an element of the array cannot be read or
  * written; @done tells how many ran before.

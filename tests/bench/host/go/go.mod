@@ -1,0 +1,3 @@
+module syncmap/bench
+
+go 1.24
