@@ -178,9 +178,7 @@ impl<X, S: Stored> Object<X, S> {
         // SAFETY: Objects are made by `Vacant::fill*` only, which initialises the payload with a
         // tail of `len` bytes. The pointer is used instead of the reference because the tail lies
         // beyond what the reference covers; `valid` says for how long it is valid.
-        unsafe {
-            S::payload(&raw const (*this.as_ptr()).payload, valid.len())
-        }
+        unsafe { S::payload(&raw const (*this.as_ptr()).payload, valid.len()) }
     }
 
     /// Takes another reference.

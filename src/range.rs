@@ -121,7 +121,9 @@ impl<'p, K: Key> Hashed<'p, K> {
 
     fn is_less(self, other: Hashed<'_, K>) -> bool {
         let order = self.hash.cmp(&other.hash);
-        order.then_with(|| K::compare(self.key(), other.key())).is_lt()
+        order
+            .then_with(|| K::compare(self.key(), other.key()))
+            .is_lt()
     }
 }
 

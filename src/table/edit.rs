@@ -6,7 +6,6 @@
 //! complete in itself: at every instant, every slot of the directory leads to a segment that has all
 //! the entries for it. New keys come in only between changes.
 
-
 use super::directory::{NodePtr, Path, Word, BITS_MAX, DEPTH_MAX};
 use super::segment::{self, Segment, FULL, SLOTS};
 use super::supply::{Needs, Supply};
@@ -212,9 +211,8 @@ impl<K: Key> Table<K> {
                     half.insert(entry, hash, depth + 1);
                 }
                 self.add_segments(1);
-                let half = |half: segment::SegmentBox<'_, K>| {
-                    Word::segment(half.publish(), depth + 1)
-                };
+                let half =
+                    |half: segment::SegmentBox<'_, K>| Word::segment(half.publish(), depth + 1);
                 Edit::Two(half(fresh), half(right))
             }
             Kind::Chain => {
@@ -301,7 +299,14 @@ impl<K: Key> Table<K> {
             Edit::Two(_, right) if i >= first + count / 2 => right,
             Edit::One(word) | Edit::Two(word, _) => word,
         };
-        self.put(path, path.len() - 1, first..first + count, word, supply, editor);
+        self.put(
+            path,
+            path.len() - 1,
+            first..first + count,
+            word,
+            supply,
+            editor,
+        );
     }
 
     /// Puts words into some slots of a path's node, in place or in a copy.
@@ -482,9 +487,8 @@ impl<K: Key> Table<K> {
         let mut buddy = self.path(path.buddy(hash)?, editor);
         buddy.measure();
         let other = buddy.segment(editor);
-        let fits = buddy.depth == path.depth
-            && !other.is_chain()
-            && first.used() + other.used() <= MERGE;
+        let fits =
+            buddy.depth == path.depth && !other.is_chain() && first.used() + other.used() <= MERGE;
         fits.then_some(Merger::Halves(path, buddy))
     }
 }

@@ -16,7 +16,7 @@
 //!   table is; nor does that of giving back what has become empty.
 //!
 //! The table knows keys, hashes and slots. What becomes of deleted entries when a segment is copied,
-//! and of the parts that are replaced, is for the [`Editor`] to say; for promotion, its header
+//! and of the parts that are replaced, is for the `Editor` to say; for promotion, its header
 //! carries the miss count of one generation of dirty.
 
 mod directory;
