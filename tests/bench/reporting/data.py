@@ -7,8 +7,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-FIGURES = ("ns", "p50", "p99", "p999", "max", "bytes", "peak")
-WHERES = ("smp", "up", "host", "syscall")
+FIGURES = ("ns", "p50", "p99", "p999", "max", "bytes", "peak", "instructions", "calls")
+WHERES = ("smp", "up", "host", "syscall", "code")
 
 
 class BadResults(Exception):
