@@ -140,7 +140,7 @@ impl<K: Key> Segment<K> {
 
     /// Replaces the rest of a chain, while the table shares nothing.
     pub(super) fn set_next(&self, next: NonNull<Segment<K>>) {
-        // Release: pairs with the acquire in `next`.
+        // Release: pairs with the acquire in `next` (litmus: merged-chain).
         store_release(&self.next, next.as_ptr());
     }
 
