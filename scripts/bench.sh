@@ -39,7 +39,7 @@ memory() {
 # groups KERNEL: titles and module parameters of what is measured on it.
 groups() {
 	local core='lookup-hit,lookup-miss,overwrite,churn,insert'
-	local few=$core,fill-worst,copy-all,start-dirty-worst,lookup-dirty
+	local few=$core,fill-worst,copy-all,start-dirty-worst,lookup-dirty,lookup-read
 	few+=',read-heavy-uniform,exchange-uniform,rapid-grow-uniform'
 	local all=$few,read-heavy-zipf,exchange-zipf,rapid-grow-zipf
 	[ "$1" != up ] || memory
@@ -48,15 +48,15 @@ groups() {
 		say "Go's benchmarks:go=1 sizes=1024 ops=32768 samples=0"
 		return
 	fi
-	say "1 Ki keys:sizes=1024 ops=200000 samples=20000 workloads=$all"
-	say "64 Ki keys:sizes=65536 ops=200000 samples=20000 workloads=$all"
+	say "1 Ki keys:sizes=1024 ops=100000 samples=10000 workloads=$all"
+	say "64 Ki keys:sizes=65536 ops=100000 samples=10000 workloads=$all"
 	say "64 Ki keys of 16 and 64 bytes:sizes=65536 keys=16,64 ops=100000" \
 		"samples=0 workloads=$core"
 	# Filling a map of this size takes a second: no mixes, and not by all.
-	say "1 Mi keys:sizes=1048576 ops=500000 samples=20000" \
-		"workloads=$core,lookup-dirty,fill-worst,copy-all,start-dirty-worst" \
+	say "1 Mi keys:sizes=1048576 ops=300000 samples=10000" \
+		"workloads=$core,lookup-dirty,lookup-read,fill-worst,copy-all,start-dirty-worst" \
 		"contenders=syncmap,syncmap-counted,rhashtable,xarray,hashtable,loop"
-	say "Go's benchmarks:go=1 sizes=1024 ops=200000 samples=0"
+	say "Go's benchmarks:go=1 sizes=1024 ops=100000 samples=0"
 }
 
 # collect FILE...: the lines of results that a guest has written.

@@ -538,8 +538,11 @@ static int memory_in_order_measure(struct bench_run *run)
 
 #ifdef MAP_HAS_PROMOTE
 
-/* Half of the keys are in read; the others, only in dirty, are looked up. */
-static int dirty_setup(struct bench_run *run)
+/*
+ * Half of the keys are in read, the others only in dirty; those whose numbers
+ * have the bit @which are looked up.
+ */
+static int amended_setup(struct bench_run *run, u64 which)
 {
 	int err;
 
@@ -549,8 +552,8 @@ static int dirty_setup(struct bench_run *run)
 		for (unsigned long i = 0; i <= run->mask; i++) {
 			u64 at = t * (run->mask + 1) + i;
 
-			run->numbers[at] = bench_draw(run, BENCH_UNIFORM, at) |
-				run->size / 2;
+			run->numbers[at] = (bench_draw(run, BENCH_UNIFORM, at) &
+					    (run->size / 2 - 1)) | which;
 			run->keys[at] = bench_key(run->numbers[at]);
 			if (!(i & 4095))
 				cond_resched();
@@ -559,11 +562,20 @@ static int dirty_setup(struct bench_run *run)
 	if (err)
 		return err;
 	err = insert_numbers(run->map, run->size / 2, run->size);
-	/* What is looked up is as warm as in lookup-hit; each is a miss, too. */
-	if (!err && count_numbers(run->map, run->size / 2, run->size, 1) !=
-		    run->size / 2)
+	/* So that all is warm; the keys of dirty are missed once each. */
+	if (!err && count_numbers(run->map, 0, run->size, 1) != run->size)
 		err = -EIO;
 	return err;
+}
+
+static int dirty_setup(struct bench_run *run)
+{
+	return amended_setup(run, run->size / 2);
+}
+
+static int read_setup(struct bench_run *run)
+{
+	return amended_setup(run, 0);
 }
 
 static int compare_u64(const void *a, const void *b)
@@ -624,6 +636,8 @@ static const struct bench_workload workloads[] = {
 	{ "churn", BENCH_UP, churn_setup, churn_body, churn_check },
 #ifdef MAP_HAS_PROMOTE
 	{ "lookup-dirty", BENCH_SMP | BENCH_OWN_MAP, dirty_setup, lookup_body,
+	  hit_check, destroy_map },
+	{ "lookup-read", BENCH_SMP | BENCH_OWN_MAP, read_setup, lookup_body,
 	  hit_check, destroy_map },
 	{ "start-dirty-worst", BENCH_UP | BENCH_OWN_MAP,
 	  .measure = start_dirty_measure },

@@ -12,7 +12,7 @@ KERNEL = ("syncmap", "syncmap-counted", "rhashtable", "xarray", "hashtable", "rb
 HOST = ("go-classic", "go-hashtriemap", "papaya", "dashmap", "scc")
 SYSCALL = ("syncmap", "bpf-hash", "bpf-hash-noprealloc")
 SYSCALL_NAMES = ("syncmap", "bpf-hash", "noprealloc", "bare call")
-LOOKUPS = ("lookup-hit", "lookup-miss", "lookup-dirty")
+LOOKUPS = ("lookup-hit", "lookup-miss", "lookup-dirty", "lookup-read")
 UPDATES = ("overwrite", "insert", "churn")
 MIXES = tuple(f"{mix}-{order}" for mix in ("read-heavy", "exchange", "rapid-grow")
               for order in ("uniform", "zipf"))
@@ -21,8 +21,10 @@ MEMORY = {
     "memory": "Full: bytes per entry",
     "memory-objects": "Full, without what the allocator keeps: bytes per entry",
     "memory-tenth": "After deleting 90 % at random: bytes per entry left",
+    "memory-tenth-objects": "The same, without what the allocator keeps",
     "memory-tenth-in-order": "After deleting 90 % in order: bytes per entry left",
     "memory-cleared": "After Clear: bytes left per entry that there was",
+    "memory-cleared-objects": "The same, without what the allocator keeps",
 }
 
 HOW = """\
@@ -238,8 +240,11 @@ def go_workloads(measured):
                         if count == threads})
         rows = []
         for name in names:
-            ours = Cell(where, "syncmap", f"go/{name}", 0, 8, threads)
-            rows.append([name, median(measured.summary(ours, "ns")),
+            ours = [Cell(where, contender, f"go/{name}", 0, 8, threads)
+                    for contender in KERNEL[:2]]
+            times = [measured.summary(cell, "ns") for cell in ours]
+            rows.append([name if times[0] else f"{name} (counted)",
+                         median(times[0] or times[1]),
                          spread(classic.get((name, threads)), "x"),
                          spread(tree.get((name, threads)), "x")])
         if rows:
@@ -282,6 +287,22 @@ def system_calls(measured):
             ["workload", *SYSCALL_NAMES, "speed"], rows)
 
 
+def instructions(measured):
+    """Of the functions as they are built for the stock kernel, all branches."""
+    rows = []
+    for contender in measured.any("contender", where="code"):
+        for workload in measured.any("workload", where="code", contender=contender):
+            rows.append([f"{contender}, {workload}"])
+            for key in (8, 16, 64):
+                cell = Cell("code", contender, workload, 0, key)
+                rows[-1] += [median(measured.summary(cell, figure))
+                             for figure in ("instructions", "calls")]
+    yield ("Instructions of the function and the search of a table, all branches, "
+           "and calls of others", useful(
+               ["function", "8 bytes", "calls", "16 bytes", "calls", "64 bytes", "calls"],
+               rows))
+
+
 # Title, name of the plots, tables.
 SECTIONS = (
     ("Lookups", ("lookups",), lookups),
@@ -292,6 +313,7 @@ SECTIONS = (
     ("Go's own benchmarks of sync.Map", ("go",), go_workloads),
     ("Memory", ("memory",), memory),
     ("System calls", ("syscalls",), system_calls),
+    ("Machine code", (), instructions),
 )
 
 
@@ -319,7 +341,7 @@ def missing(measured):
             place = {"up": "in the kernel", "host": "in userspace",
                      "syscall": "through system calls"}[where]
             yield f"Not run {place}: {', '.join(gone)}."
-    go_names = [name for name in measured.any("workload", contender="syncmap")
+    go_names = [name for name in measured.any("workload", contender=KERNEL[:2])
                 if name.startswith("go/")]
     if len(go_names) < GO_WORKLOADS:
         yield f"Of Go's {GO_WORKLOADS} workloads, {len(go_names)} ran in the kernel."

@@ -36,7 +36,7 @@ def good_results():
     for size in targets.SIZES:
         for threads in (1, 2):
             for workload, ns in (("lookup-hit", 20), ("lookup-miss", 21),
-                                 ("lookup-dirty", 22)):
+                                 ("lookup-dirty", 22), ("lookup-read", 21)):
                 yield from rounds("smp", "syncmap", workload, size, threads, ns=ns,
                                   p50=30, p99=50, p999=90, max=1000)
             yield from rounds("smp", "rhashtable", "lookup-hit", size, threads, ns=25)
@@ -51,8 +51,9 @@ def good_results():
         yield from rounds("up", "syncmap", "start-dirty-worst", size, p50=10, max=2000)
         yield from rounds("up", "syncmap", "copy-all", size, ns=size * 50)
         yield from rounds("up", "syncmap", "memory", size, bytes=60, peak=70)
-        yield from rounds("up", "syncmap", "memory-tenth", size, bytes=62)
-        yield from rounds("up", "syncmap", "memory-cleared", size, bytes=0)
+        yield from rounds("up", "syncmap", "memory-objects", size, bytes=60)
+        yield from rounds("up", "syncmap", "memory-tenth-objects", size, bytes=62)
+        yield from rounds("up", "syncmap", "memory-cleared-objects", size, bytes=0)
         yield from rounds("up", "rhashtable", "memory", size, bytes=50)
     for i in range(targets.GO_WORKLOADS):
         name = go_name(i)
@@ -144,7 +145,7 @@ class Targets(unittest.TestCase):
                 changed("host", "go-classic", "lookup-hit", ns=0.7),
             "lookup-miss against our lookup-hit":
                 changed("smp", "syncmap", "lookup-miss", ns=1.2),
-            "lookup-dirty against our lookup-hit":
+            "lookup-dirty against our lookup-read":
                 changed("smp", "syncmap", "lookup-dirty", ns=1.2),
             "overwrite against rhashtable": changed("up", "syncmap", "overwrite", ns=1.2),
             "insert against rhashtable": changed("up", "syncmap", "insert", ns=1.5),
@@ -154,7 +155,7 @@ class Targets(unittest.TestCase):
             "bytes per entry against rhashtable":
                 changed("up", "syncmap", "memory", bytes=2),
             "bytes per entry, 90 % deleted, to full":
-                changed("up", "syncmap", "memory-tenth", bytes=2),
+                changed("up", "syncmap", "memory-tenth-objects", bytes=2),
             "system calls against bpf-hash":
                 changed("syscall", "syncmap", "sys-lookup", ns=2),
         }.items():
@@ -187,9 +188,9 @@ class Targets(unittest.TestCase):
     def test_memory_left_after_clear(self):
         results = list(good_results())
         for each in results:
-            if each["workload"] == "memory-cleared":
+            if each["workload"] == "memory-cleared-objects":
                 each["bytes"] = 7
-        self.assertIn("MISS", verdicts(results)["memory left after Clear, to full"])
+        self.assertIn("MISS", verdicts(results)["bytes left after Clear, to full"])
 
     def test_four_slower_than_the_tree(self):
         results = changed("host", "go-hashtriemap", go_name(3), ns=0.8)
