@@ -15,9 +15,9 @@ use crate::entry::{Entry, State};
 use crate::hash::Key;
 use crate::rcu::{Protects, Retired, Shared};
 
-/// Entries that two segments may have together to be merged: less than makes one full, or the next
-/// new key would split it again.
-const MERGE: usize = FULL * 7 / 8;
+/// Entries that two segments may have together to be merged: as many as one may have without being
+/// full, so that a table that has shrunk is as large as one that has grown to the same keys.
+const MERGE: usize = FULL - 1;
 
 /// Further bits in which the hashes of a full segment must agree to be taken for equal: it becomes a
 /// chain. That good hashes do so, and fill a segment, does not happen.
