@@ -66,7 +66,7 @@ if [ -n "$quick" ]; then
 	: "${sizes:=65536}" "${keys:=8}" "${workloads:=$core,memory,go}"
 	ops=131072 samples=20000 go_time=10ms
 else
-	ops=524288 samples=50000 go_time=50ms
+	ops=262144 samples=20000 go_time=20ms
 fi
 # What is measured: sizes, lengths of keys, workloads.  If nothing is said, long
 # keys are measured at one size only, and a million keys without the mixes,
