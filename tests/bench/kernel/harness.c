@@ -64,7 +64,7 @@ MODULE_PARM_DESC(go, "Go's benchmarks instead of the others (default: no)");
 /* Operations between two chances for others to run. */
 #define BATCH 1024
 /* Passes for a result, where each needs a new map. */
-#define MAX_PASSES 8
+#define MAX_PASSES 3
 #define MIN_STREAM 8192
 
 static const struct bench_contender *const all[] = {
