@@ -26,6 +26,7 @@ mod values;
 
 mod suite_chains;
 mod suite_context;
+mod suite_hashes;
 mod suite_limits;
 mod suite_map;
 mod suite_memory;
