@@ -96,10 +96,13 @@ build_rust() {
 	for proxy in http_proxy https_proxy all_proxy no_proxy; do
 		[ -z "${!proxy:-}" ] || settings+=(--setenv "$proxy" "${!proxy}")
 	done
+	# Cargo writes down what it has chosen, next to the source.
+	mkdir -p "$out/source"
+	cp -r "$SOURCE"/tests/bench/host/{Cargo.toml,src} "$out/source/"
 	in_bench "${ONLINE[@]}" "${settings[@]}" \
 		--setenv CARGO_HOME "$inside/cargo" \
 		--setenv CARGO_TARGET_DIR "$inside/target" \
-		-- env -C /syncmap/tests/bench/host cargo --locked "$@"
+		-- env -C "$inside/source" cargo "$@"
 }
 
 # in_go EXPERIMENT COMMAND...
@@ -169,7 +172,8 @@ streams() {
 # What all this ran on and was made with; once in a run.
 environment() {
 	in_bench --setenv PATH /usr/lib/go-1.24/bin:/usr/bin \
-		-- python3 /syncmap/tests/bench/host/environment.py
+		-- python3 /syncmap/tests/bench/host/environment.py \
+		"$inside/source/Cargo.lock"
 }
 
 # contend CONTENDER ROUND: the workloads that all contenders share.

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -23,21 +24,21 @@ def processor():
     return f"{name}, {len(os.sched_getaffinity(0))} processors"
 
 
-def crates():
-    lock = Path(__file__).with_name("Cargo.lock")
+def crates(lock):
     return {package["name"]: package["version"]
             for package in tomllib.loads(lock.read_text())["package"]
             if package["name"] in CRATES}
 
 
 def main():
+    lock = Path(sys.argv[1])
     environment = {
         "Processor": processor(),
         "Host kernel": os.uname().release,
         "Go": output("go", "version").removeprefix("go version "),
         "Rust of the userspace maps": output("rustc", "--version").split(" (")[0],
     }
-    print(json.dumps({"environment": environment | crates()}))
+    print(json.dumps({"environment": environment | crates(lock)}))
 
 
 if __name__ == "__main__":
