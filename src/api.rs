@@ -77,6 +77,10 @@ impl<K: Key, V: Send + Sync + 'static> Map<K, Counted<Fixed<V>>> {
         value: V,
         flags: Flags,
     ) -> StoreResult<'k, LoadOrStore<ValueRef<'m, Fixed<V>>, V>, K, V> {
+        // Most often nothing is to be stored, and nothing need be allocated.
+        if let Some(loaded) = self.load_from_read(K::query(&key)) {
+            return Ok(LoadOrStore::Loaded(loaded, value));
+        }
         let value = match self.prepare(value, flags) {
             Ok(value) => value,
             Err((error, value)) => return Err(StoreError { error, key, value }),

@@ -78,7 +78,7 @@ impl<K: Key, P: Policy> Map<K, P> {
             entries: dirty.era().live(),
             bytes: self.reclaimer.ledger.bytes(),
             retired_bytes: self.reclaimer.retired_bytes(),
-            read_slots: locked.read().used(),
+            read_slots: locked.read_slots(),
             dirty_slots: if amended { dirty.used() } else { 0 },
             amended,
             misses: counters.misses.get().wrapping_add(pending),
@@ -111,6 +111,9 @@ impl<K: Key, P: Policy> Map<K, P> {
                 let leaf = table.leaf(hash, &locked);
                 next = leaf.end();
                 for entry in leaf.entries() {
+                    if place == Where::Read && amended && locked.dirty().bore(&entry) {
+                        continue;
+                    }
                     let _value = rcu::read_lock();
                     let state = match entry.state() {
                         State::Live(_) => EntryState::Live,

@@ -426,6 +426,27 @@ impl<K: Key, P: Policy> Map<K, P> {
         }
     }
 
+    /// Stores a value unless the key has one, which `look` looks at instead, in a read-side section: it
+    /// must not sleep, and may be called several times. Otherwise as [`Map::swap_prepared`].
+    pub fn load_or_store_with<'m, 'k, R>(
+        &'m self,
+        key: K::Input<'k>,
+        value: P::Value<'m>,
+        mut look: impl FnMut(P::Seen<'_>) -> R,
+        flags: Flags,
+    ) -> StoreResult<'k, LoadOrStore<R, P::Value<'m>>, K, P::Value<'m>> {
+        let mut looked = None;
+        let accept = |seen: Option<P::Seen<'_>>| {
+            looked = seen.map(&mut look);
+            looked.is_none()
+        };
+        let put = self.put(key, value, accept, DirtyHit::Miss, flags)?;
+        Ok(match (put, looked) {
+            (Put::Refused(value), Some(looked)) => LoadOrStore::Loaded(looked, value),
+            _ => LoadOrStore::Stored,
+        })
+    }
+
     /// Stores a value without sleeping: in place of one that is there, or in a deleted entry that
     /// has not been expunged yet. Any context but NMI; lock-free.
     pub fn try_store<'m>(
@@ -527,18 +548,18 @@ impl<K: Key, P: Policy> Map<K, P> {
         let locked = self.lock();
         let guard = rcu::read_lock();
         let dirty = locked.dirty();
-        let old = match dirty.find(hash, key, &locked) {
-            Some(entry) if locked.amended() && dirty.bore(&entry) => {
+        let old = match dirty.find_spot(hash, key, &locked) {
+            Some((entry, spot)) if locked.amended() && dirty.bore(&entry) => {
                 // Expunged first, and then unlinked: a lock-free store that has found the entry must
                 // not succeed in it.
                 let old = entry.remove_locked::<P>(accept, dirty.era(), &self.reclaimer, &guard);
                 if entry.state() == State::Expunged {
-                    locked.unlink(entry);
+                    locked.unlink_from(entry, spot);
                 }
                 old
             }
             // Promoted meanwhile.
-            Some(entry) => return self.delete_entry(&entry, &dirty, accept, &guard),
+            Some((entry, _)) => return self.delete_entry(&entry, &dirty, accept, &guard),
             None if !locked.amended() || locked.read().find(hash, key, &locked).is_some() => {
                 return None;
             }
@@ -720,16 +741,19 @@ impl<K: Key, S: Stored> Map<K, Counted<S>> {
         value: Prepared<'m, S>,
         flags: Flags,
     ) -> StoreResult<'k, LoadOrStore<ValueRef<'m, S>, Prepared<'m, S>>, K, Prepared<'m, S>> {
-        let mut loaded = None;
-        let accept = |seen: Option<Seen<'_, S>>| {
-            loaded = seen.map(|seen| seen.count(&self.reclaimer));
-            loaded.is_none()
-        };
-        let put = self.put(key, value, accept, DirtyHit::Miss, flags)?;
-        Ok(match (put, loaded) {
-            (Put::Refused(value), Some(loaded)) => LoadOrStore::Loaded(loaded, value),
-            _ => LoadOrStore::Stored,
-        })
+        self.load_or_store_with(key, value, |seen| seen.count(&self.reclaimer), flags)
+    }
+
+    /// The value of a key that is in read, where a lookup does not count as a miss.
+    pub(crate) fn load_from_read(&self, key: &K::Ref) -> Option<ValueRef<'_, S>> {
+        let guard = rcu::read_lock();
+        match self.roots.lookup(self.hash(key), key, &guard) {
+            Found::Read(entry, _) => {
+                let seen = entry.get().load::<Counted<S>>(&guard)?;
+                Some(seen.count(&self.reclaimer))
+            }
+            _ => None,
+        }
     }
 }
 

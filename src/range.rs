@@ -14,7 +14,7 @@
 use core::cmp::Ordering;
 use core::ops::Deref;
 use core::ptr::NonNull;
-use kernel::sync::rcu;
+use kernel::sync::rcu::{self, Guard};
 
 use crate::entry::Entry;
 use crate::hash::Key;
@@ -22,7 +22,8 @@ use crate::helpers::cond_resched;
 use crate::map::Map;
 use crate::object::{Object, Stored};
 use crate::rcu::Shared;
-use crate::value::{Counted, ValueRef};
+use crate::table::Leaf;
+use crate::value::{Counted, Policy, ValueRef};
 
 /// Pairs that are collected at a time.
 const BATCH: usize = 16;
@@ -31,12 +32,24 @@ const BATCH: usize = 16;
 const SECTION: usize = 256;
 
 /// A counted reference to an entry, for its key.
-pub struct KeyRef<'m, K: Key, S: Stored> {
+pub struct KeyRef<'m, K: Key, P: Policy> {
     entry: NonNull<Entry<K>>,
-    map: &'m Map<K, Counted<S>>,
+    map: &'m Map<K, P>,
 }
 
-impl<K: Key, S: Stored> Deref for KeyRef<'_, K, S> {
+impl<'m, K: Key, P: Policy> KeyRef<'m, K, P> {
+    /// Takes a reference, in the read-side section in which the entry was found.
+    fn new(map: &'m Map<K, P>, entry: Shared<'_, Entry<K>>) -> Self {
+        // The map gives its own reference back a grace period after it has retired the entry.
+        entry.get().get();
+        KeyRef {
+            entry: entry.as_ptr(),
+            map,
+        }
+    }
+}
+
+impl<K: Key, P: Policy> Deref for KeyRef<'_, K, P> {
     type Target = K::Ref;
 
     fn deref(&self) -> &K::Ref {
@@ -45,7 +58,7 @@ impl<K: Key, S: Stored> Deref for KeyRef<'_, K, S> {
     }
 }
 
-impl<K: Key, S: Stored> Drop for KeyRef<'_, K, S> {
+impl<K: Key, P: Policy> Drop for KeyRef<'_, K, P> {
     fn drop(&mut self) {
         // SAFETY: Our reference keeps the entry valid until it is given back; the last one to give
         // back owns it. The map gives its own back only after a grace period, so no reader is left.
@@ -134,6 +147,13 @@ struct Selection<'g, K: Key> {
 }
 
 impl<'g, K: Key> Selection<'g, K> {
+    fn new() -> Self {
+        Selection {
+            entries: [None; BATCH],
+            len: 0,
+        }
+    }
+
     fn offer(&mut self, entry: Hashed<'g, K>) {
         let at = self.entries[..self.len]
             .iter()
@@ -162,7 +182,7 @@ pub struct Batch<'m, K: Key, S: Stored> {
 }
 
 /// A key and a value that it had during the walk.
-pub type Pair<'m, K, S> = (KeyRef<'m, K, S>, ValueRef<'m, S>);
+pub type Pair<'m, K, S> = (KeyRef<'m, K, Counted<S>>, ValueRef<'m, S>);
 
 impl<'m, K: Key, S: Stored> Batch<'m, K, S> {
     /// The pairs.
@@ -173,6 +193,90 @@ impl<'m, K: Key, S: Stored> Batch<'m, K, S> {
     /// Whether no key follows.
     pub fn is_last(&self) -> bool {
         self.last
+    }
+}
+
+impl<K: Key, P: Policy> Map<K, P> {
+    /// Calls `f` for each key and value, in read-side sections, until it returns false.
+    ///
+    /// Process context. `f` must not sleep; otherwise as [`Map::range`], but that no references are
+    /// taken, which makes it several times as fast, and that values may be of any policy.
+    pub fn range_rcu(&self, mut f: impl FnMut(&K::Ref, P::Seen<'_>) -> bool) {
+        self.promote_if_amended();
+        let mut next = Some(0);
+        // The key, of those with that hash, behind which to go on.
+        let mut behind: Option<KeyRef<'_, K, P>> = None;
+        while let Some(hash) = next {
+            let guard = rcu::read_lock();
+            let table = self.roots.dirty(&guard);
+            let mut leaf = table.leaf(hash, &guard);
+            for _ in 0..SECTION {
+                let Some(hash) = next else {
+                    return;
+                };
+                if leaf.end().is_some_and(|end| hash >= end) {
+                    leaf = table.leaf(hash, &guard);
+                }
+                let place = match &behind {
+                    Some(key) => Place::At(hash, &**key),
+                    None => Place::Before(hash),
+                };
+                let mut selection = Selection::new();
+                next = self.select(&leaf, hash, place, &mut selection, &guard);
+                let mut last = None;
+                for found in selection.entries.iter().flatten() {
+                    // The key may have been deleted meanwhile.
+                    if let Some(seen) = found.entry.get().load::<P>(&guard) {
+                        if !f(found.key(), seen) {
+                            return;
+                        }
+                    }
+                    last = Some(found);
+                }
+                behind = None;
+                if let Some(last) = last.filter(|_| selection.is_full()) {
+                    // Some of that home may have been left out.
+                    behind = Some(KeyRef::new(self, last.entry));
+                    next = Some(last.hash);
+                    break;
+                }
+            }
+            drop(guard);
+            cond_resched();
+        }
+    }
+
+    /// What a walk begins with, as in the seed.
+    fn promote_if_amended(&self) {
+        if self.roots.read(&rcu::read_lock()).1 {
+            self.lock().promote();
+        }
+    }
+
+    /// Selects the first of the live entries behind a place that have the home of a hash; returns the
+    /// first hash behind that home.
+    fn select<'g>(
+        &self,
+        leaf: &Leaf<'g, K>,
+        hash: u32,
+        place: Place<'_, K>,
+        selection: &mut Selection<'g, K>,
+        guard: &'g Guard,
+    ) -> Option<u32> {
+        let (entries, end) = leaf.home(hash);
+        for entry in entries {
+            let hashed = Hashed {
+                hash: entry.hash(),
+                entry,
+            };
+            // The home of others may be another one.
+            let here = hashed.hash >= hash && end.is_none_or(|end| hashed.hash < end);
+            let live = || entry.get().load::<P>(guard).is_some();
+            if here && place.is_before(hashed) && live() {
+                selection.offer(hashed);
+            }
+        }
+        end
     }
 }
 
@@ -206,9 +310,7 @@ impl<K: Key, S: Stored> Map<K, Counted<S>> {
     pub fn next_batch<'m>(&'m self, cursor: Cursor<'_, K>) -> Batch<'m, K, S> {
         let mut place = match cursor {
             Cursor::Start => {
-                if self.roots.read(&rcu::read_lock()).1 {
-                    self.lock().promote();
-                }
+                self.promote_if_amended();
                 Place::Before(0)
             }
             Cursor::Key(key) => Place::At(self.hash(key), key),
@@ -231,30 +333,17 @@ impl<K: Key, S: Stored> Map<K, Counted<S>> {
     fn collect<'m>(&'m self, place: Place<'_, K>) -> (Batch<'m, K, S>, Option<u32>) {
         let guard = rcu::read_lock();
         let table = self.roots.dirty(&guard);
-        let mut selection = Selection {
-            entries: [None; BATCH],
-            len: 0,
-        };
+        let mut selection = Selection::new();
+        let mut leaf = table.leaf(place.hash(), &guard);
         let mut next = Some(place.hash());
         for _ in 0..SECTION {
             let Some(hash) = next.filter(|_| !selection.is_full()) else {
                 break;
             };
-            let leaf = table.leaf(hash, &guard);
-            let (entries, end) = leaf.home(hash);
-            for entry in entries {
-                let hashed = Hashed {
-                    hash: entry.hash(),
-                    entry,
-                };
-                // The home of others may be another one.
-                let here = hashed.hash >= hash && end.is_none_or(|end| hashed.hash < end);
-                let live = || entry.get().load::<Counted<S>>(&guard).is_some();
-                if here && place.is_before(hashed) && live() {
-                    selection.offer(hashed);
-                }
+            if leaf.end().is_some_and(|end| hash >= end) {
+                leaf = table.leaf(hash, &guard);
             }
-            next = end;
+            next = self.select(&leaf, hash, place, &mut selection, &guard);
         }
         let mut batch = Batch {
             pairs: [const { None }; BATCH],
@@ -271,13 +360,7 @@ impl<K: Key, S: Stored> Map<K, Counted<S>> {
             let Some(seen) = entry.get().load::<Counted<S>>(&guard) else {
                 continue;
             };
-            // The map gives its own reference back a grace period after it has retired the entry.
-            entry.get().get();
-            let key = KeyRef {
-                entry: entry.as_ptr(),
-                map: self,
-            };
-            *pair = Some((key, seen.count(&self.reclaimer)));
+            *pair = Some((KeyRef::new(self, *entry), seen.count(&self.reclaimer)));
         }
         (batch, None)
     }

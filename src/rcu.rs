@@ -311,7 +311,7 @@ impl Reclaimer {
             return;
         }
         self.retired_bytes.add(chain.bytes, Relaxed);
-        let mut head = self.next.load(Relaxed);
+        let mut head = read_once(&self.next);
         loop {
             // SAFETY: The chain and with it its last link are ours until the exchange succeeds.
             unsafe { (*chain.last).set(head) };
@@ -332,8 +332,8 @@ impl Reclaimer {
     /// what was pushed before: both sides have a full barrier between their store and their load
     /// (the pattern SB of the memory model; litmus: start).
     fn start(&self) {
-        while !self.next.load(Relaxed).is_null()
-            && !self.busy.load(Relaxed)
+        while !read_once(&self.next).is_null()
+            && !read_once(&self.busy)
             && !self.busy.xchg(true, Full)
         {
             // Full: takes the links over; pairs with the exchange in `retire_all` (litmus: push).

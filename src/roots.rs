@@ -3,9 +3,11 @@
 //! The two published pointers, *R* and *D*, and the only ways in which they change.
 //!
 //! R is the read table and the flag `amended`, D the dirty table, which is never null: while not
-//! amended, D *is* R's table. Who holds the mutex has a [`Locked`], whose methods change R and D in
-//! the one right order, and retire what nobody can reach any more. Readers need only
-//! [`Roots::read`] and [`Roots::dirty`].
+//! amended, D *is* R's table. Amended, it is another one, with what was deleted left out; or the same
+//! still, if nothing was deleted when dirty began, so that there is nothing in which the two would
+//! differ but the new keys: and those are marked (see [`Birth`](crate::entry)). Who holds the mutex
+//! has a [`Locked`], whose methods change R and D in the one right order, and retire what nobody can
+//! reach any more. Readers need only [`Roots::read`] and [`Roots::dirty`].
 //!
 //! # Invariants
 //!
@@ -42,13 +44,13 @@ use crate::entry::{Entry, ExpungedList};
 use crate::hash::Key;
 use crate::helpers::cond_resched;
 use crate::rcu::{self, Kind, Protects, Published, Reclaimer, Retired, Shared};
-use crate::table::{Editor, Needs, Supply, Table, TableBox};
+use crate::table::{Editor, Needs, Spot, Supply, Table, TableBox};
 
 /// R and D.
 ///
 /// # Invariants
 ///
-/// Both point to tables of the same era; D to R's table, unless amended.
+/// Both point to tables of the same era; D to R's table, unless amended, or even so.
 pub(crate) struct Roots<K: Key> {
     read: Published<Table<K>>,
     dirty: Published<Table<K>>,
@@ -88,6 +90,8 @@ pub(crate) struct Guarded<K: Key> {
     expunged: ExpungedList<K>,
     /// The parts that read has and dirty has replaced.
     superseded: Cell<rcu::Chain>,
+    /// Entries that were made for this dirty, or the last one, and are there still.
+    newer: Cell<usize>,
     /// An empty table and its era, for a Clear that finds no memory.
     spare: Cell<Option<Spare<K>>>,
     pub(crate) counters: Counters,
@@ -119,6 +123,7 @@ impl<K: Key> Guarded<K> {
         Self {
             expunged: ExpungedList::new(),
             superseded: Cell::new(rcu::Chain::new()),
+            newer: Cell::new(0),
             spare: Cell::new(Some(Spare(spare.publish()))),
             counters: Counters::default(),
         }
@@ -178,22 +183,20 @@ unsafe impl<K: Key> Protects for Locked<'_, K> {}
 
 impl<K: Key> Editor<K> for Locked<'_, K> {
     fn is_alone(&self) -> bool {
-        !self.amended()
+        self.read().as_ptr() == self.dirty().as_ptr()
     }
 
     /// The seed's `tryExpungeLocked`: Deleted entries become Expunged, and are not in dirty any more.
     ///
     /// I1: Expunged first, and then not in dirty, before the copy can be seen.
     fn keep(&self, entry: Shared<'_, Entry<K>>) -> bool {
-        // Without a look at the entry, if nothing is deleted. The live key that the caller is about
-        // to add is counted already, but not in its slot yet.
-        let dirty = self.dirty();
-        let deleted = dirty.used() + 1 > dirty.era().live();
-        if self.is_alone() || !deleted || !entry.try_expunge_locked() {
+        // Without a look at the entry, if nothing is deleted.
+        if self.is_alone() || !self.has_deleted() || !entry.try_expunge_locked() {
             return true;
         }
         count(&self.counters().expunged, 1);
-        if dirty.bore(&entry) {
+        if self.dirty().bore(&entry) {
+            count(&self.guarded.newer, usize::MAX);
             self.retire_entry(entry);
         } else {
             self.guarded.expunged.push(entry);
@@ -246,6 +249,13 @@ impl<'m, K: Key> Locked<'m, K> {
         self.roots.dirty(self)
     }
 
+    /// Whether keys are deleted, for one who is about to add a key: that is counted as live already,
+    /// but not in its slot yet. May say so while a store or a delete is in flight elsewhere.
+    fn has_deleted(&self) -> bool {
+        let dirty = self.dirty();
+        dirty.used() + 1 > dirty.era().live()
+    }
+
     fn retire_table(&self, table: Shared<'_, Table<K>>, bytes: usize) {
         // SAFETY: The caller has just replaced the last published pointer to the table (I11), which
         // it can do only once (I6).
@@ -260,6 +270,18 @@ impl<'m, K: Key> Locked<'m, K> {
         self.retired.push(retired, entry.bytes());
     }
 
+    /// The seed's `dirtyLocked`, if there is nothing to leave out: the read table is dirty as well.
+    ///
+    /// Which keys are newer than this, their entries tell. Nothing becomes Expunged before the next
+    /// dirty, as nothing that is deleted from now on would in the seed.
+    fn start_dirty_in_place(&self) {
+        let table = self.read();
+        table.begin();
+        self.guarded.newer.set(0);
+        // SAFETY: Serialised by the mutex; R's table is not replaced, and is D.
+        unsafe { self.roots.read.store(table.as_ptr(), true) };
+    }
+
     /// The seed's `dirtyLocked`: makes a dirty table and sets `amended`.
     ///
     /// Dirty shares all its parts with read until they are changed. Of each that is, dirty gets a copy
@@ -270,6 +292,7 @@ impl<'m, K: Key> Locked<'m, K> {
     fn start_dirty(&self, table: TableBox<'m, K>) {
         let read = self.read();
         let dirty = table.succeed(&read);
+        self.guarded.newer.set(0);
         // SAFETY: Serialised by the mutex; R's table is not replaced, D's is R's.
         unsafe {
             self.roots.dirty.store(dirty, false);
@@ -295,6 +318,9 @@ impl<'m, K: Key> Locked<'m, K> {
                 dirty.make(change, hash, supply, self);
             } else if self.amended() {
                 return Ok(());
+            } else if !self.has_deleted() {
+                self.start_dirty_in_place();
+                return Ok(());
             } else {
                 let needs = dirty.needs_of_dirty(hash, self);
                 if !supply.covers(&needs) {
@@ -308,7 +334,9 @@ impl<'m, K: Key> Locked<'m, K> {
     /// Links an entry in dirty, which has room for it: a new one, or one that is Expunged and that the
     /// caller makes Live next. I1: in this order, for the same reason as in [`Editor::keep`].
     pub(crate) fn link(&self, entry: Shared<'_, Entry<K>>) {
-        self.dirty().insert(entry, self);
+        let dirty = self.dirty();
+        dirty.insert(entry, self);
+        count(&self.guarded.newer, dirty.bore(&entry).into());
     }
 
     /// Unlinks an Expunged entry that is in dirty, and in read as well perhaps, and retires it: for
@@ -317,16 +345,24 @@ impl<'m, K: Key> Locked<'m, K> {
     /// By address, and from both tables in any case: whether memory is safe must not depend on how
     /// keys compare. In read, slots are only ever emptied.
     pub(crate) fn unlink(&self, entry: Shared<'_, Entry<K>>) {
+        if let Some(spot) = self.dirty().locate(entry, self) {
+            self.unlink_from(entry, spot);
+        }
+    }
+
+    /// The same, if it is known where in dirty the entry is.
+    pub(crate) fn unlink_from(&self, entry: Shared<'_, Entry<K>>, spot: Spot<'_, K>) {
         let (read, dirty) = (self.read(), self.dirty());
+        let newer = dirty.bore(&entry);
         // Before the slot is emptied, which may be one and the same.
-        let in_read = match self.amended() && !dirty.bore(&entry) {
-            true => read.locate(entry, self),
-            false => None,
-        };
-        let Some(spot) = dirty.locate(entry, self) else {
-            return;
+        let in_read = match self.is_alone() || newer {
+            true => None,
+            false => read.locate(entry, self),
         };
         dirty.unlink(spot);
+        if newer {
+            count(&self.guarded.newer, usize::MAX);
+        }
         if let Some(spot) = in_read {
             read.unlink(spot);
         }
@@ -363,9 +399,12 @@ impl<'m, K: Key> Locked<'m, K> {
         let dirty = self.dirty();
         count(&self.counters().promotions, 1);
         count(&self.counters().misses, dirty.misses());
+        let alone = self.is_alone();
         // SAFETY: Serialised by the mutex; `dirty` is D, and remains it.
         unsafe { self.roots.read.store(dirty.as_ptr(), false) };
-        self.retire_read(read);
+        if !alone {
+            self.retire_read(read);
+        }
     }
 
     /// Retires a table that was read, the parts and the entries that only it has.
@@ -412,6 +451,15 @@ impl<'m, K: Key> Locked<'m, K> {
         !amended && read.used() == 0
     }
 
+    /// Slots in use in read.
+    pub(crate) fn read_slots(&self) -> usize {
+        let newer = match self.amended() && self.is_alone() {
+            true => self.guarded.newer.get(),
+            false => 0,
+        };
+        self.read().used() - newer
+    }
+
     /// Takes the spare empty table.
     pub(crate) fn take_spare(&self) -> Option<NonNull<Table<K>>> {
         self.guarded.spare.take().map(|s| s.0)
@@ -439,7 +487,7 @@ impl<'m, K: Key> Locked<'m, K> {
     /// `empty` is an empty table that nobody else can see, and whose era no other table has.
     pub(crate) unsafe fn clear(&self, empty: NonNull<Table<K>>) {
         let (read, amended) = self.roots.read(self);
-        let dirty = self.dirty();
+        let (dirty, alone) = (self.dirty(), self.is_alone());
         if amended {
             count(&self.counters().misses, dirty.misses());
         }
@@ -448,7 +496,7 @@ impl<'m, K: Key> Locked<'m, K> {
             self.roots.read.store(empty, false);
             self.roots.dirty.store(empty, false);
         }
-        if amended {
+        if !alone {
             self.retire_read(read);
         }
         // All that is charged now is retired, but for what was so before, and what is new.
@@ -503,7 +551,7 @@ impl<K: Key> Roots<K> {
     ) -> Found<'g, K> {
         match self.lookup_in_dirty(hash, key, guard) {
             // Expunged, and so in read only (I1)?
-            Found::Missed(dirty) => match read.find(hash, key, guard) {
+            Found::Missed(dirty) if dirty.as_ptr() != read.as_ptr() => match read.find(hash, key, guard) {
                 Some(entry) => Found::Read(entry, read),
                 None => Found::Missed(dirty),
             },

@@ -66,7 +66,7 @@ pub(crate) trait Editor<K: Key>: Protects {
 
 impl<K: Key> Table<K> {
     fn is_private(&self, generation: u64, editor: &impl Editor<K>) -> bool {
-        editor.is_alone() || generation == self.generation
+        editor.is_alone() || generation == self.generation()
     }
 
     /// What is to be done next before an entry of this hash can be inserted; nothing, if there is
@@ -182,7 +182,7 @@ impl<K: Key> Table<K> {
         let Change { kind, path, .. } = change;
         let old = path.segment(editor);
         let (shift, depth) = (path.shift, path.depth);
-        let mut fresh = supply.take_segment(self.generation);
+        let mut fresh = supply.take_segment(self.generation());
         let mut dropped = 0;
         let mut keep = |entry: Shared<'_, Entry<K>>| {
             let keeps = editor.keep(entry);
@@ -201,7 +201,7 @@ impl<K: Key> Table<K> {
                 Edit::One(Word::segment(fresh.publish(), depth))
             }
             Kind::Split => {
-                let right = supply.take_segment(self.generation);
+                let right = supply.take_segment(self.generation());
                 for entry in old.entries().filter(|e| keep(*e)) {
                     let hash = entry.hash();
                     let half = match is_right(hash, depth) {
@@ -268,7 +268,7 @@ impl<K: Key> Table<K> {
                 Edit::Two(left, right) => {
                     let node = supply.take_node(1);
                     let halves = |i| if i == 0 { left } else { right };
-                    Word::node(node.publish(self.generation, halves))
+                    Word::node(node.publish(self.generation(), halves))
                 }
             };
             return store_release(&self.root, word.into_raw());
@@ -278,7 +278,7 @@ impl<K: Key> Table<K> {
             Edit::Two(left, right) if count == 1 => {
                 let bits = node.bits();
                 if bits < BITS_MAX {
-                    let wider = supply.take_node(bits + 1).publish(self.generation, |i| {
+                    let wider = supply.take_node(bits + 1).publish(self.generation(), |i| {
                         match (i / 2 == first, i % 2) {
                             (true, 0) => left,
                             (true, _) => right,
@@ -290,7 +290,7 @@ impl<K: Key> Table<K> {
                     return self.replaced_node(node, editor);
                 }
                 let halves = |i| if i == 0 { left } else { right };
-                let child = supply.take_node(1).publish(self.generation, halves);
+                let child = supply.take_node(1).publish(self.generation(), halves);
                 Edit::One(Word::node(child))
             }
             edit => edit,
@@ -332,7 +332,7 @@ impl<K: Key> Table<K> {
             return;
         }
         let copy = supply.take_node(node.bits());
-        let copy = copy.publish(self.generation, |i| match slots.contains(&i) {
+        let copy = copy.publish(self.generation(), |i| match slots.contains(&i) {
             true => word(i),
             // SAFETY: The node is valid, and has as many slots.
             false => unsafe { node.word(i) },
@@ -401,7 +401,7 @@ impl<K: Key> Table<K> {
                 before,
                 links: [first, second],
             }) => {
-                let mut fresh = supply.take_segment(self.generation);
+                let mut fresh = supply.take_segment(self.generation());
                 if let Some(rest) = second.next() {
                     fresh.chain(rest.as_ptr());
                 }
@@ -432,7 +432,7 @@ impl<K: Key> Table<K> {
         supply: &mut Supply<'_, K>,
         editor: &impl Editor<K>,
     ) {
-        let fresh = supply.take_segment(self.generation);
+        let fresh = supply.take_segment(self.generation());
         let shift = path.depth - 1;
         for half in [path, buddy] {
             for entry in half.segment(editor).own_entries() {
@@ -446,7 +446,7 @@ impl<K: Key> Table<K> {
             (Some(bits), Some(last)) => {
                 let word = match bits {
                     0 => word,
-                    _ => Word::node(supply.take_node(bits).publish(self.generation, |i| {
+                    _ => Word::node(supply.take_node(bits).publish(self.generation(), |i| {
                         match slots.contains(&(2 * i)) {
                             true => word,
                             // SAFETY: The node is valid, and has twice as many slots.

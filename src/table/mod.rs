@@ -54,8 +54,9 @@ pub struct Table<K: Key> {
     link: Link,
     /// The root of the directory.
     root: Atomic<*mut ()>,
-    /// Greater than those of all tables before it. Parts of another generation are shared.
-    generation: u64,
+    /// Greater than those of all dirties before it. If the table shares parts with another, they are
+    /// those of other generations. Changed with the mutex held.
+    generation: Atomic<u64>,
     /// Slots in use, which is what the seed's `len(dirty)` would be: changed with the mutex held.
     used: Atomic<usize>,
     /// Segments; changed with the mutex held.
@@ -153,6 +154,19 @@ impl<K: Key> Table<K> {
         probe.find(|entry| Entry::is(entry.as_ptr(), entry.get(), hash, key))
     }
 
+    /// Finds the entry of a key, and where it is.
+    pub(crate) fn find_spot<'p>(
+        &self,
+        hash: u32,
+        key: &K::Ref,
+        protects: &'p impl Protects,
+    ) -> Option<(Shared<'p, Entry<K>>, Spot<'p, K>)> {
+        let (segment, shift) = self.segment(hash, protects);
+        let mut probe = segment.probe(home(hash, shift), tags::of(hash));
+        let entry = probe.find(|entry| Entry::is(entry.as_ptr(), entry.get(), hash, key))?;
+        Some((entry, probe.spot()))
+    }
+
     /// Announces that an entry is going to be inserted here.
     #[inline]
     pub(crate) fn prefetch_insert(&self, hash: u32, protects: &impl Protects) {
@@ -168,7 +182,17 @@ impl<K: Key> Table<K> {
     /// What entries made for this table get.
     #[inline]
     pub(crate) fn birth(&self) -> Birth {
-        Birth::new(self.generation)
+        Birth::new(self.generation())
+    }
+
+    fn generation(&self) -> u64 {
+        read_once(&self.generation)
+    }
+
+    /// Becomes a dirty, without being another table: with the mutex held.
+    pub(crate) fn begin(&self) {
+        write_once(&self.generation, self.generation() + 1);
+        write_once(&self.misses.0, 0);
     }
 
     /// The segment of a hash, to look at its entries in the order of hashes.
@@ -193,7 +217,7 @@ impl<K: Key> Table<K> {
     /// table, and orders it against those of others, as the changes of words are
     /// (litmus: two-inserts, order-of-inserts).
     fn add_used(&self, by: isize) {
-        self.used.xchg(self.used().wrapping_add_signed(by), Full);
+        self.used.fetch_add(by as usize, Full);
     }
 
     /// Segments of the table.
@@ -287,7 +311,7 @@ impl<K: Key> Table<K> {
             self.used = Atomic::new(0);
             self.segments = Atomic::new(1);
             self.misses = Misses(Atomic::new(0));
-            self.generation = 0;
+            self.generation = Atomic::new(0);
             bytes
         }
     }
@@ -398,7 +422,7 @@ impl<'m, K: Key> TableBox<'m, K> {
             Table {
                 link: Link::new(),
                 root: Atomic::new(core::ptr::null_mut()),
-                generation: 0,
+                generation: Atomic::new(0),
                 used: Atomic::new(0),
                 misses: Misses(Atomic::new(0)),
                 segments: Atomic::new(1),
@@ -435,7 +459,7 @@ impl<'m, K: Key> TableBox<'m, K> {
     pub(crate) fn succeed(mut self, old: &Table<K>) -> NonNull<Table<K>> {
         let table = &mut self.table;
         table.root = Atomic::new(old.root().into_raw());
-        table.generation = old.generation + 1;
+        table.generation = Atomic::new(old.generation() + 1);
         table.used = Atomic::new(old.used());
         table.segments = Atomic::new(old.segments());
         table.era = old.era;

@@ -100,6 +100,7 @@ impl<K: Key> Segment<K> {
             matches: 0,
             word: 0,
             tag,
+            slot: 0,
         };
         probe.enter(home);
         probe
@@ -256,6 +257,8 @@ pub(super) struct Probe<'p, K: Key> {
     word: u64,
     /// The tag to look for; zero for any.
     tag: u64,
+    /// The slot that was looked at last.
+    slot: usize,
 }
 
 impl<K: Key> Probe<'_, K> {
@@ -309,10 +312,10 @@ impl<'p, K: Key> Probe<'p, K> {
     #[inline(always)]
     pub(super) fn next_here(&mut self) -> Option<Shared<'p, Entry<K>>> {
         while self.matches != 0 {
-            let slot = self.matches.trailing_zeros() as usize / 8;
+            self.slot = self.matches.trailing_zeros() as usize / 8;
             self.matches &= self.matches.wrapping_sub(1);
             let bucket = self.segment.buckets.get(self.at);
-            let Some(slot) = bucket.and_then(|bucket| bucket.slots.get(slot)) else {
+            let Some(slot) = bucket.and_then(|bucket| bucket.slots.get(self.slot)) else {
                 continue;
             };
             // Acquire: pairs with the Release in `insert` (litmus: reused-slot).
@@ -322,6 +325,15 @@ impl<'p, K: Key> Probe<'p, K> {
             }
         }
         None
+    }
+
+    /// Where the last entry was found.
+    pub(super) fn spot(&self) -> Spot<'p, K> {
+        Spot {
+            segment: self.segment,
+            bucket: self.at,
+            slot: self.slot,
+        }
     }
 
     /// Whether another bucket is to be looked at, after this one.

@@ -185,6 +185,48 @@ macro_rules! borrowed {
             }
 
             #[no_mangle]
+            extern "C" fn [<syncmap_ $len _load_or_store>](
+                map: &Map<Fixed<$key>, Borrowed>,
+                key: &$key,
+                value: *mut c_void,
+                actual: &mut *mut c_void,
+            ) -> c_int {
+                let new = match Pointer::new(value) {
+                    Ok(new) => new,
+                    Err(error) => return error.to_errno(),
+                };
+                match map.load_or_store_with(*key, new, Pointer::get, GFP_KERNEL) {
+                    Ok(LoadOrStore::Loaded(loaded, _)) => {
+                        *actual = loaded.as_ptr();
+                        1
+                    }
+                    Ok(LoadOrStore::Stored) => {
+                        *actual = value;
+                        0
+                    }
+                    Err(error) => failed(error),
+                }
+            }
+
+            /// # Safety
+            ///
+            /// `visit` may be called with `arg`, and does not sleep.
+            #[no_mangle]
+            unsafe extern "C" fn [<syncmap_ $len _range>](
+                map: &Map<Fixed<$key>, Borrowed>,
+                visit: Visit<$key>,
+                arg: *mut c_void,
+            ) -> c_ulong {
+                let mut calls = 0;
+                map.range_rcu(|key, value| {
+                    calls += 1;
+                    // SAFETY: By the contract of the function.
+                    unsafe { visit(key, value.get().as_ptr(), arg) }
+                });
+                calls
+            }
+
+            #[no_mangle]
             extern "C" fn [<syncmap_ $len _compare_and_swap>](
                 map: &Map<Fixed<$key>, Borrowed>,
                 key: &$key,

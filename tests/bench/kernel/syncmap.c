@@ -7,8 +7,6 @@
 #ifndef CONTENDER
 #define CONTENDER syncmap
 #define CONTENDER_NAME "syncmap"
-#define MAP_NO_LOAD_OR_STORE
-#define MAP_NO_RANGE
 /* A bare compare-and-swap. */
 #define MAP_OVERWRITES_WITH_IRQS
 #endif
@@ -37,16 +35,12 @@ int OURS(clear)(struct map *map);
 void OURS(promote)(struct map *map);
 bool OURS(settle)(struct map *map);
 unsigned long OURS(bytes)(struct map *map);
-#ifndef MAP_NO_LOAD_OR_STORE
 int OURS(load_or_store)(struct map *map, const struct map_key *key,
 			void *value, void **actual);
-#endif
-#ifndef MAP_NO_RANGE
 unsigned long OURS(range)(struct map *map,
 			  bool (*visit)(const struct map_key *key, void *value,
 					void *arg),
 			  void *arg);
-#endif
 
 static inline struct map *map_create(unsigned long n)
 {
@@ -111,13 +105,11 @@ static inline bool map_load_and_delete(struct map *map,
 	return OURS(load_and_delete)(map, key, old);
 }
 
-#ifndef MAP_NO_LOAD_OR_STORE
 static inline int map_load_or_store(struct map *map, const struct map_key *key,
 				    void *value, void **actual)
 {
 	return OURS(load_or_store)(map, key, value, actual);
 }
-#endif
 
 static inline int map_compare_and_swap(struct map *map,
 				       const struct map_key *key, void *old,
@@ -132,7 +124,6 @@ static inline bool map_compare_and_delete(struct map *map,
 	return OURS(compare_and_delete)(map, key, old);
 }
 
-#ifndef MAP_NO_RANGE
 static inline unsigned long map_range(struct map *map,
 				      bool (*visit)(const struct map_key *key,
 						    void *value, void *arg),
@@ -140,7 +131,6 @@ static inline unsigned long map_range(struct map *map,
 {
 	return OURS(range)(map, visit, arg);
 }
-#endif
 
 static inline int map_clear(struct map *map)
 {
