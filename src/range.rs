@@ -155,19 +155,23 @@ impl<'g, K: Key> Selection<'g, K> {
     }
 
     fn offer(&mut self, entry: Hashed<'g, K>) {
-        let at = self.entries[..self.len]
-            .iter()
-            .flatten()
-            .take_while(|e| e.is_less(entry))
-            .count();
-        if at == BATCH {
-            return;
-        }
+        // From the end: an insertion sort.
+        let mut at = self.len;
         if self.len < BATCH {
             self.len += 1;
         }
-        self.entries[at..self.len].rotate_right(1);
-        self.entries[at] = Some(entry);
+        while let Some(before) = at.checked_sub(1) {
+            let Some(other) = self.entries[before].filter(|other| entry.is_less(*other)) else {
+                break;
+            };
+            if let Some(slot) = self.entries.get_mut(at) {
+                *slot = Some(other);
+            }
+            at = before;
+        }
+        if let Some(slot) = self.entries.get_mut(at) {
+            *slot = Some(entry);
+        }
     }
 
     fn is_full(&self) -> bool {
@@ -209,13 +213,13 @@ impl<K: Key, P: Policy> Map<K, P> {
         while let Some(hash) = next {
             let guard = rcu::read_lock();
             let table = self.roots.dirty(&guard);
-            let mut leaf = table.leaf(hash, &guard);
+            let mut leaf = table.leaf(hash, &guard).prefetch();
             for _ in 0..SECTION {
                 let Some(hash) = next else {
                     return;
                 };
                 if leaf.end().is_some_and(|end| hash >= end) {
-                    leaf = table.leaf(hash, &guard);
+                    leaf = table.leaf(hash, &guard).prefetch();
                 }
                 let place = match &behind {
                     Some(key) => Place::At(hash, &**key),

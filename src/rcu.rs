@@ -503,20 +503,20 @@ impl PinnedDrop for Reclaimer {
 ///
 /// A pointer rather than a reference underneath: it keeps the right to free the object, which a
 /// shared reference would lose.
-pub struct Shared<'p, T> {
+pub struct Shared<'p, T: ?Sized> {
     ptr: NonNull<T>,
     _protected: PhantomData<&'p T>,
 }
 
-impl<T> Clone for Shared<'_, T> {
+impl<T: ?Sized> Clone for Shared<'_, T> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<T> Copy for Shared<'_, T> {}
+impl<T: ?Sized> Copy for Shared<'_, T> {}
 
-impl<'p, T> Shared<'p, T> {
+impl<'p, T: ?Sized> Shared<'p, T> {
     /// # Safety
     ///
     /// `ptr` is valid for `'p`, and shared.
@@ -538,7 +538,7 @@ impl<'p, T> Shared<'p, T> {
     }
 }
 
-impl<T> core::ops::Deref for Shared<'_, T> {
+impl<T: ?Sized> core::ops::Deref for Shared<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {

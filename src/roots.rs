@@ -500,7 +500,7 @@ impl<'m, K: Key> Locked<'m, K> {
             self.retire_read(read);
         }
         // All that is charged now is retired, but for what was so before, and what is new.
-        let before = self.retired.bytes() + Table::<K>::EMPTY_BYTES;
+        let before = self.retired.bytes() + self.dirty().empty_bytes(self);
         let owned = self.retired.reclaimer.ledger.bytes().saturating_sub(before);
         dirty.own(owned);
         self.retire_table(dirty, owned.max(1));
@@ -551,10 +551,12 @@ impl<K: Key> Roots<K> {
     ) -> Found<'g, K> {
         match self.lookup_in_dirty(hash, key, guard) {
             // Expunged, and so in read only (I1)?
-            Found::Missed(dirty) if dirty.as_ptr() != read.as_ptr() => match read.find(hash, key, guard) {
-                Some(entry) => Found::Read(entry, read),
-                None => Found::Missed(dirty),
-            },
+            Found::Missed(dirty) if dirty.as_ptr() != read.as_ptr() => {
+                match read.find(hash, key, guard) {
+                    Some(entry) => Found::Read(entry, read),
+                    None => Found::Missed(dirty),
+                }
+            }
             found => found,
         }
     }

@@ -122,7 +122,10 @@ impl<K: Key, P: Policy> Map<K, P> {
     /// In the order of hashes, so that two that have been merged are at once tried with their
     /// neighbour in turn. Takes the mutex for each merger anew; gives up if there is no memory.
     fn shrink(&self) {
-        if !self.lock().dirty().is_sparse() {
+        let locked = self.lock();
+        let sparse = locked.dirty().is_sparse(&locked);
+        drop(locked);
+        if !sparse {
             return;
         }
         let charge = |bytes| self.reclaimer.ledger.charge(bytes).ok_or(edquot());

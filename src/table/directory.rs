@@ -18,7 +18,7 @@ use kernel::alloc::{Allocator, Flags, NumaNode};
 use kernel::prelude::*;
 use kernel::sync::atomic::Atomic;
 
-use super::segment::Segment;
+use super::segment::{self, Segment, Size};
 use crate::atomic::load_acquire;
 use crate::hash::Key;
 use crate::quota::Charge;
@@ -62,15 +62,22 @@ impl<K: Key> Word<K> {
     /// The number of bits; together with the next, what fits in an alignment of 64.
     const BITS: usize = 31;
     const NODE: usize = 32;
+    /// Instead of a number: none, and the segment is a small one.
+    const SMALL: u32 = 31;
 
     fn new<T>(ptr: NonNull<T>, low: usize) -> Self {
-        const { assert!(align_of::<T>() > Self::NODE | Self::BITS) };
+        const { assert!(align_of::<T>() > Self::NODE | Self::BITS && DEPTH_MAX < Self::SMALL) };
         Word(ptr.as_ptr().cast::<()>().map_addr(|a| a | low), PhantomData)
     }
 
-    /// A reference to a segment.
+    /// A reference to a segment; one that is small is for all hashes.
     pub(super) fn segment(segment: NonNull<Segment<K>>, shift: u32) -> Self {
-        Self::new(segment, shift as usize)
+        // SAFETY: The caller has it from where it is published, or publishes it.
+        let low = match unsafe { segment.as_ref() }.size() {
+            Size::Small => Self::SMALL,
+            Size::Large => shift,
+        };
+        Self::new(segment.cast::<segment::Head>(), low as usize)
     }
 
     pub(super) fn node(node: NodePtr<K>) -> Self {
@@ -99,9 +106,11 @@ impl<K: Key> Word<K> {
         // SAFETY: Words are made of pointers that are not null.
         let ptr = unsafe { NonNull::new_unchecked(ptr) };
         if self.0.addr() & Self::NODE != 0 {
-            Target::Node(NodePtr(ptr.cast(), PhantomData))
-        } else {
-            Target::Segment(ptr.cast(), self.low())
+            return Target::Node(NodePtr(ptr.cast(), PhantomData));
+        }
+        match self.low() {
+            Self::SMALL => Target::Segment(segment::with_head(ptr.cast(), Size::Small), 0),
+            shift => Target::Segment(segment::with_head(ptr.cast(), Size::Large), shift),
         }
     }
 

@@ -7,7 +7,7 @@
 //! the entries for it. New keys come in only between changes.
 
 use super::directory::{NodePtr, Path, Word, BITS_MAX, DEPTH_MAX};
-use super::segment::{self, Segment, FULL, SLOTS};
+use super::segment::{self, Segment, Size, FULL, SLOTS};
 use super::supply::{Needs, Supply};
 use super::Table;
 use crate::atomic::store_release;
@@ -28,6 +28,8 @@ const AGREE: u32 = 8;
 enum Kind {
     /// The segment is shared with read: replace it by a copy.
     Copy,
+    /// The segment is full, and small: replace it by a large one.
+    Grow,
     /// The segment is full, but of deleted keys: replace it by one without them.
     Rebuild,
     /// The segment is full: replace it by two.
@@ -74,7 +76,7 @@ impl<K: Key> Table<K> {
     pub(crate) fn next_change(&self, hash: u32, editor: &impl Editor<K>) -> Option<Change<K>> {
         let mut path = self.path(hash, editor);
         let segment = path.segment(editor);
-        let private = self.is_private(segment.generation, editor);
+        let private = self.is_private(segment.generation(), editor);
         if private && !segment.is_full() && !segment.is_chain() {
             return None;
         }
@@ -86,6 +88,8 @@ impl<K: Key> Table<K> {
                 return None;
             }
             Kind::Copy
+        } else if segment.size() == Size::Small {
+            Kind::Grow
         } else if segment.is_chain() {
             Kind::Chain
         } else {
@@ -153,18 +157,23 @@ impl<K: Key> Table<K> {
     pub(crate) fn needs_of_dirty(&self, hash: u32, editor: &impl Editor<K>) -> Needs {
         let mut path = self.path(hash, editor);
         path.measure();
+        let segment = path.segment(editor);
+        let small = segment.size() == Size::Small && !segment.is_full();
         Needs {
             table: true,
-            segments: 1,
+            segments: usize::from(!small),
+            small,
             nodes: path.nodes(false, |_| false),
         }
     }
 
     fn change(&self, kind: Kind, path: Path<K>, editor: &impl Editor<K>) -> Change<K> {
         let splits = matches!(kind, Kind::Split | Kind::Part);
+        let small = kind == Kind::Copy && path.segment(editor).size() == Size::Small;
         let needs = Needs {
             table: false,
-            segments: 1 + usize::from(kind == Kind::Split),
+            segments: usize::from(!small) + usize::from(kind == Kind::Split),
+            small,
             nodes: path.nodes(splits, |generation| self.is_private(generation, editor)),
         };
         Change { kind, path, needs }
@@ -182,7 +191,12 @@ impl<K: Key> Table<K> {
         let Change { kind, path, .. } = change;
         let old = path.segment(editor);
         let (shift, depth) = (path.shift, path.depth);
-        let mut fresh = supply.take_segment(self.generation());
+        let size = match kind {
+            Kind::Copy => old.size(),
+            _ => Size::Large,
+        };
+        let mut fresh = supply.take_segment(size, self.generation());
+        let shared = !self.is_private(old.generation(), editor);
         let mut dropped = 0;
         let mut keep = |entry: Shared<'_, Entry<K>>| {
             let keeps = editor.keep(entry);
@@ -194,6 +208,13 @@ impl<K: Key> Table<K> {
                 fresh.copy(&old, keep);
                 Edit::One(Word::segment(fresh.publish(), shift))
             }
+            Kind::Grow => {
+                // As a copy; what is private has been copied before.
+                for entry in old.entries().filter(|e| !shared || keep(*e)) {
+                    fresh.insert(entry, entry.hash(), depth);
+                }
+                Edit::One(Word::segment(fresh.publish(), depth))
+            }
             Kind::Rebuild => {
                 for entry in old.entries().filter(|e| keep(*e)) {
                     fresh.insert(entry, entry.hash(), depth);
@@ -201,7 +222,7 @@ impl<K: Key> Table<K> {
                 Edit::One(Word::segment(fresh.publish(), depth))
             }
             Kind::Split => {
-                let right = supply.take_segment(self.generation());
+                let right = supply.take_segment(Size::Large, self.generation());
                 for entry in old.entries().filter(|e| keep(*e)) {
                     let hash = entry.hash();
                     let half = match is_right(hash, depth) {
@@ -242,8 +263,9 @@ impl<K: Key> Table<K> {
         // SAFETY: The caller has just replaced it, so the only pointers left to it are those of the
         // table that this one shares it with, if any; that is what `shared` says.
         unsafe {
-            let shared = !self.is_private(segment.as_ref().generation, editor);
-            editor.replaced(segment::retired(segment), Segment::<K>::BYTES, shared);
+            let shared = !self.is_private(segment.as_ref().generation(), editor);
+            let bytes = segment.as_ref().size().bytes();
+            editor.replaced(segment::retired(segment), bytes, shared);
         }
     }
 
@@ -363,21 +385,34 @@ impl<K: Key> Table<K> {
 
 /// What gives room back; only while the table shares nothing.
 impl<K: Key> Table<K> {
-    /// Whether it would do with half of its segments, or less.
-    pub(crate) fn is_sparse(&self) -> bool {
-        let segments = self.segments();
-        segments > 1 && self.used() < segments * FULL / 3
+    /// Whether it would do with half of its segments, or less, or with a small one.
+    pub(crate) fn is_sparse(&self, editor: &impl Editor<K>) -> bool {
+        match self.segments() {
+            1 => self.fits_in_small(&self.path(0, editor), editor),
+            segments => self.used() < segments * FULL / 3,
+        }
+    }
+
+    /// Whether a segment is the only one, and has so few entries that a small one would do for a
+    /// while.
+    fn fits_in_small(&self, path: &Path<K>, editor: &impl Editor<K>) -> bool {
+        let segment = path.segment(editor);
+        let large = segment.size() == Size::Large;
+        large && path.len() == 0 && !segment.is_chain() && segment.used() <= Size::Small.full() / 2
     }
 
     /// What must be allocated to merge the segment of a hash with its neighbour, or two of its chain;
     /// `None` if they have too many entries, or there are none such.
     pub(crate) fn needs_of_merge(&self, hash: u32, editor: &impl Editor<K>) -> Option<Needs> {
-        let nodes = match self.merger(hash, editor)? {
-            Merger::Links { .. } => None,
+        let merger = self.merger(hash, editor)?;
+        let small = matches!(merger, Merger::Last(_));
+        let nodes = match merger {
+            Merger::Links { .. } | Merger::Last(_) => None,
             Merger::Halves(path, _) => path.narrower(),
         };
         Some(Needs {
-            segments: 1,
+            segments: usize::from(!small),
+            small,
             nodes: nodes.map_or(Default::default(), Path::<K>::just),
             ..Needs::default()
         })
@@ -395,13 +430,23 @@ impl<K: Key> Table<K> {
             return false;
         }
         match self.merger(hash, editor) {
+            Some(Merger::Last(path)) => {
+                let fresh = supply.take_segment(Size::Small, self.generation());
+                for entry in path.segment(editor).entries() {
+                    fresh.insert(entry, entry.hash(), 0);
+                }
+                let edit = Edit::One(Word::segment(fresh.publish(), 0));
+                self.apply(&path, edit, supply, editor);
+                self.replaced_segment(path.segment, editor);
+                return true;
+            }
             Some(Merger::Halves(path, buddy)) => self.merge_halves(&path, &buddy, supply, editor),
             Some(Merger::Links {
                 path,
                 before,
                 links: [first, second],
             }) => {
-                let mut fresh = supply.take_segment(self.generation());
+                let mut fresh = supply.take_segment(Size::Large, self.generation());
                 if let Some(rest) = second.next() {
                     fresh.chain(rest.as_ptr());
                 }
@@ -432,7 +477,7 @@ impl<K: Key> Table<K> {
         supply: &mut Supply<'_, K>,
         editor: &impl Editor<K>,
     ) {
-        let fresh = supply.take_segment(self.generation());
+        let fresh = supply.take_segment(Size::Large, self.generation());
         let shift = path.depth - 1;
         for half in [path, buddy] {
             for entry in half.segment(editor).own_entries() {
@@ -484,6 +529,9 @@ impl<K: Key> Table<K> {
             }
             return None;
         }
+        if self.fits_in_small(&path, editor) {
+            return Some(Merger::Last(path));
+        }
         let mut buddy = self.path(path.buddy(hash)?, editor);
         buddy.measure();
         let other = buddy.segment(editor);
@@ -493,8 +541,10 @@ impl<K: Key> Table<K> {
     }
 }
 
-/// Two segments that can be made one.
+/// What can be made less.
 enum Merger<'p, K: Key> {
+    /// The only one, that is left, which can be made small.
+    Last(Path<K>),
     /// Those whose hashes differ in the last bit that leads to them.
     Halves(Path<K>, Path<K>),
     /// Two in a row of a chain, and the one before them.

@@ -35,8 +35,8 @@ pub use directory::Node;
 pub(crate) use directory::{free as free_node, Path};
 pub(crate) use edit::Editor;
 pub use era::Era;
-pub use segment::Segment;
 pub(crate) use segment::{free as free_segment, Entries, Spot};
+pub use segment::{Head as SegmentHead, Segment};
 pub(crate) use supply::{Needs, Supply};
 
 use crate::atomic::{load_acquire, read_once, write_once};
@@ -45,7 +45,7 @@ use crate::hash::Key;
 use crate::quota::Charge;
 use crate::rcu::{Link, Protects, Shared};
 use directory::{Target, Word};
-use segment::{first_hash, home, Probe, SegmentBox};
+use segment::{Probe, SegmentBox, Size};
 
 /// A hash table.
 #[repr(C)]
@@ -83,9 +83,6 @@ unsafe impl<K: Key> Sync for Table<K> {}
 impl<K: Key> Table<K> {
     /// Bytes of the head of a table.
     pub(crate) const BYTES: usize = size_of::<Self>();
-
-    /// Bytes of an empty table.
-    pub(crate) const EMPTY_BYTES: usize = Self::BYTES + Segment::<K>::BYTES;
 
     /// The live count that this table belongs to.
     #[inline]
@@ -132,7 +129,7 @@ impl<K: Key> Table<K> {
         protects: &'p impl Protects,
     ) -> Option<Shared<'p, Entry<K>>> {
         let (segment, shift) = self.segment(hash, protects);
-        let mut probe = segment.probe(home(hash, shift), tags::of(hash));
+        let mut probe = segment.probe(segment.home(hash, shift), tags::of(hash));
         while let Some(entry) = probe.next_here() {
             if Entry::is(entry.as_ptr(), entry.get(), hash, key) {
                 return Some(entry);
@@ -162,7 +159,7 @@ impl<K: Key> Table<K> {
         protects: &'p impl Protects,
     ) -> Option<(Shared<'p, Entry<K>>, Spot<'p, K>)> {
         let (segment, shift) = self.segment(hash, protects);
-        let mut probe = segment.probe(home(hash, shift), tags::of(hash));
+        let mut probe = segment.probe(segment.home(hash, shift), tags::of(hash));
         let entry = probe.find(|entry| Entry::is(entry.as_ptr(), entry.get(), hash, key))?;
         Some((entry, probe.spot()))
     }
@@ -255,7 +252,7 @@ impl<K: Key> Table<K> {
     pub(crate) fn insert(&self, entry: Shared<'_, Entry<K>>, protects: &impl Protects) {
         let hash = entry.hash();
         let (segment, shift) = self.segment(hash, protects);
-        segment.insert(entry.as_ptr(), home(hash, shift), tags::of(hash));
+        segment.insert(entry.as_ptr(), segment.home(hash, shift), tags::of(hash));
         self.add_used(1);
     }
 
@@ -267,7 +264,7 @@ impl<K: Key> Table<K> {
     ) -> Option<Spot<'p, K>> {
         let hash = entry.hash();
         let (segment, shift) = self.segment(hash, protects);
-        segment.locate(entry.as_ptr(), home(hash, shift))
+        segment.locate(entry.as_ptr(), segment.home(hash, shift))
     }
 
     /// Unlinks the entry that was located there, in this table, by the one writer.
@@ -276,6 +273,11 @@ impl<K: Key> Table<K> {
     pub(crate) fn unlink(&self, spot: Spot<'_, K>) {
         spot.empty();
         self.add_used(-1);
+    }
+
+    /// Bytes of the table and of the one segment that it has, being empty.
+    pub(crate) fn empty_bytes(&self, protects: &impl Protects) -> usize {
+        Self::BYTES + self.segment(0, protects).0.size().bytes()
     }
 
     /// Makes the table the owner of all that it leads to, `bytes` in all.
@@ -342,7 +344,7 @@ unsafe fn free_tree<K: Key>(word: Word<K>, spare: Option<NonNull<Segment<K>>>) -
                 unsafe {
                     at = segment.as_ref().next().map(Shared::as_ptr);
                     if Some(segment) != spare {
-                        bytes += free_segment(segment);
+                        bytes += free_segment::<K>(segment.cast());
                     }
                 }
             }
@@ -376,6 +378,12 @@ pub(crate) struct Leaf<'p, K: Key> {
 }
 
 impl<'p, K: Key> Leaf<'p, K> {
+    /// Announces a look at its entries.
+    pub(crate) fn prefetch(self) -> Self {
+        self.segment.prefetch_entries();
+        self
+    }
+
     /// All its entries.
     pub(crate) fn entries(&self) -> Entries<'p, K> {
         self.segment.entries()
@@ -391,13 +399,15 @@ impl<'p, K: Key> Leaf<'p, K> {
         &self,
         hash: u32,
     ) -> (impl Iterator<Item = Shared<'p, Entry<K>>>, Option<u32>) {
-        let home = home(hash, self.shift);
-        let next = first_hash(home + 1, self.shift, hash);
+        let next = self.segment.next_home(hash, self.shift);
         let end = match (next, self.end) {
             (Some(next), Some(end)) => Some(next.min(end)),
             (next, end) => next.or(end),
         };
-        (self.segment.probe(home, 0), end)
+        (
+            self.segment.probe(self.segment.home(hash, self.shift), 0),
+            end,
+        )
     }
 }
 
@@ -449,7 +459,7 @@ impl<'m, K: Key> TableBox<'m, K> {
         // The few bytes of the era are not charged.
         let era = KBox::new(Era::new(max), flags)?;
         let mut new = TableBox::allocate(flags, &charge)?;
-        new.segment = Some(SegmentBox::allocate(flags, &charge)?);
+        new.segment = Some(SegmentBox::allocate(Size::Small, flags, &charge)?);
         let era = new.era.insert(era);
         new.table.era = NonNull::from(&mut **era);
         Ok(new)

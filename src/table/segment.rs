@@ -7,13 +7,16 @@
 //! the order of hashes. An entry whose home is full goes to one of the buckets behind it, around the
 //! end. Every bucket that it could not have gets a mark, which stays: no removal ends a probe.
 //!
+//! A map of a few keys has one small segment, with a single bucket.
+//!
 //! A segment that is full is split by its owner, the directory; but if the hashes that fill it are as
 //! good as equal, that would not help. Then another segment is put in front of it, and the two are a
 //! *chain*, of which only the first gets new entries.
 
-use core::marker::PhantomData;
-use core::ptr::{null_mut, NonNull};
-use kernel::alloc::Flags;
+use core::alloc::Layout;
+use core::ptr::{null_mut, slice_from_raw_parts_mut, NonNull};
+use kernel::alloc::allocator::Kmalloc;
+use kernel::alloc::{Allocator, Flags, NumaNode};
 use kernel::prelude::*;
 use kernel::sync::atomic::Atomic;
 
@@ -28,10 +31,48 @@ use crate::rcu::{Kind, Link, Retired, Shared};
 pub(super) const SLOTS: usize = 7;
 
 /// Buckets in a segment, which together with its head are a kilobyte.
-pub(super) const BUCKETS: usize = 15;
+const BUCKETS: usize = 15;
 
 /// Entries at which a segment is full: four fifths of its slots. Beyond that, probes get long.
 pub(super) const FULL: usize = SLOTS * BUCKETS * 4 / 5;
+
+/// How large a segment is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Size {
+    /// One bucket, which is full when it is full: the only segment of its table.
+    Small,
+    /// `BUCKETS` buckets.
+    Large,
+}
+
+impl Size {
+    const fn buckets(self) -> usize {
+        match self {
+            Size::Small => 1,
+            Size::Large => BUCKETS,
+        }
+    }
+
+    /// Entries at which it is full.
+    pub(super) const fn full(self) -> usize {
+        match self {
+            Size::Small => SLOTS,
+            Size::Large => FULL,
+        }
+    }
+
+    /// Bytes of such a segment.
+    pub(super) const fn bytes(self) -> usize {
+        size_of::<Head>() + self.buckets() * CACHE_LINE
+    }
+
+    const fn layout(self) -> Layout {
+        // SAFETY: The alignment is a power of two, the size a multiple of it, and at most 1024.
+        unsafe { Layout::from_size_align_unchecked(self.bytes(), CACHE_LINE) }
+    }
+}
+
+const CACHE_LINE: usize = 64;
 
 /// One cache line: tags, and pointers to entries.
 #[repr(C, align(64))]
@@ -40,19 +81,34 @@ pub(super) struct Bucket<K: Key> {
     slots: [Atomic<*mut Entry<K>>; SLOTS],
 }
 
-/// A piece of a table: the entries of which the hashes begin with certain bits.
+/// The head of a segment.
 #[repr(C, align(64))]
-pub struct Segment<K: Key> {
+pub struct Head {
     // First: retired segments are found by the address of their link.
     link: Link,
-    /// The generation of the table that it was made for. In a later one it is shared with read, and
-    /// gets no new entries.
-    pub(super) generation: u64,
-    /// The rest of a chain.
-    next: Atomic<*mut Segment<K>>,
+    /// The generation of the table that it was made for. In a later one it is shared with read, if
+    /// there is a read apart from dirty, and gets no new entries.
+    generation: u64,
+    /// The rest of a chain, whose segments are large.
+    next: Atomic<*mut Head>,
     /// Slots in use; for the holder of the mutex.
     used: Atomic<usize>,
-    buckets: [Bucket<K>; BUCKETS],
+    size: Size,
+}
+
+/// A piece of a table: the entries of which the hashes begin with certain bits.
+#[repr(C)]
+pub struct Segment<K: Key> {
+    head: Head,
+    buckets: [Bucket<K>],
+}
+
+/// The segment that begins with a head, which is of that size.
+#[inline]
+pub(super) fn with_head<K: Key>(head: NonNull<Head>, size: Size) -> NonNull<Segment<K>> {
+    let segment = slice_from_raw_parts_mut(head.as_ptr(), size.buckets()) as *mut Segment<K>;
+    // SAFETY: As `head`, not null.
+    unsafe { NonNull::new_unchecked(segment) }
 }
 
 /// Where an entry is.
@@ -62,54 +118,77 @@ pub(crate) struct Spot<'t, K: Key> {
     slot: usize,
 }
 
-/// The home of a hash in a segment for hashes that agree in their first `shift` bits.
-///
-/// Monotonous: a greater hash never has a home before that of a smaller one.
-#[inline]
-pub(super) fn home(hash: u32, shift: u32) -> usize {
-    // The bits that follow, taken as a fraction, of the number of buckets.
-    let fraction = u64::from(hash.wrapping_shl(shift));
-    (fraction.wrapping_mul(BUCKETS as u64) >> 32) as usize
-}
-
-/// The least hash with that home, in the segment of a hash; `None` behind the last home.
-pub(super) fn first_hash(home: usize, shift: u32, hash: u32) -> Option<u32> {
-    if home >= BUCKETS {
-        return None;
-    }
-    // The least hash of which the bits behind the first `shift`, with zeroes for those that are
-    // shifted in, are no less than the fraction: rounded up, unlike the division.
-    let fraction = ((home as u64) << 32).div_ceil(BUCKETS as u64);
-    let prefix = !(u32::MAX.wrapping_shr(shift));
-    let offset = (fraction >> shift) + u64::from(fraction & ((1 << shift) - 1) != 0);
-    u32::try_from(u64::from(hash & prefix) + offset).ok()
-}
-
 impl<K: Key> Segment<K> {
-    /// Bytes of a segment.
-    pub(super) const BYTES: usize = size_of::<Self>();
+    /// How large it is.
+    #[inline]
+    pub(super) fn size(&self) -> Size {
+        match self.buckets.len() {
+            1 => Size::Small,
+            _ => Size::Large,
+        }
+    }
+
+    /// The generation of the table that it was made for.
+    pub(super) fn generation(&self) -> u64 {
+        self.head.generation
+    }
+
+    /// The home of a hash, in a segment for hashes that agree in their first `shift` bits.
+    ///
+    /// Monotonous: a greater hash never has a home before that of a smaller one.
+    #[inline(always)]
+    pub(super) fn home(&self, hash: u32, shift: u32) -> usize {
+        // The bits that follow, taken as a fraction, of the number of buckets.
+        let fraction = u64::from(hash.wrapping_shl(shift));
+        (fraction.wrapping_mul(self.buckets.len() as u64) >> 32) as usize
+    }
+
+    /// The least hash with a home behind that of a hash; `None` if that is the last one.
+    pub(super) fn next_home(&self, hash: u32, shift: u32) -> Option<u32> {
+        let home = self.home(hash, shift) + 1;
+        if home >= self.buckets.len() {
+            return None;
+        }
+        // The least hash of which the bits behind the first `shift`, with zeroes for those that are
+        // shifted in, are no less than the fraction: rounded up, unlike the division.
+        let fraction = ((home as u64) << 32).div_ceil(self.buckets.len() as u64);
+        let prefix = !(u32::MAX.wrapping_shr(shift));
+        let offset = (fraction >> shift) + u64::from(fraction & ((1 << shift) - 1) != 0);
+        u32::try_from(u64::from(hash & prefix) + offset).ok()
+    }
 
     /// The entries whose home may be that one; if a tag is given, those that carry it, and perhaps
     /// others.
     #[inline(always)]
     pub(super) fn probe<'p>(&'p self, home: usize, tag: u64) -> Probe<'p, K> {
+        let bucket = self.bucket(home);
         let mut probe = Probe {
             segment: self,
             home,
             at: home,
+            bucket,
             matches: 0,
             word: 0,
             tag,
             slot: 0,
         };
-        probe.enter(home);
+        probe.enter(bucket);
         probe
+    }
+
+    /// The bucket of that home.
+    #[inline(always)]
+    fn bucket(&self, home: usize) -> &Bucket<K> {
+        debug_assert!(home < self.buckets.len());
+        // SAFETY: Homes come from `home`, which takes a fraction, less than one, of the number of
+        // buckets; or are the next one, after a look whether there is one.
+        unsafe { self.buckets.get_unchecked(home) }
     }
 
     /// Announces a change of the segment.
     #[inline]
     pub(super) fn prefetch_head(&self) {
-        prefetch(self);
+        prefetch(&self.head);
     }
 
     /// Announces a look at all entries but those of the rest of the chain: in memory they are far
@@ -142,36 +221,36 @@ impl<K: Key> Segment<K> {
     /// Replaces the rest of a chain, while the table shares nothing.
     pub(super) fn set_next(&self, next: NonNull<Segment<K>>) {
         // Release: pairs with the acquire in `next` (litmus: merged-chain).
-        store_release(&self.next, next.as_ptr());
+        store_release(&self.head.next, next.as_ptr().cast());
     }
 
     /// The rest of the chain.
     pub(super) fn next<'p>(&'p self) -> Option<Shared<'p, Segment<K>>> {
         // Acquire: pairs with the Release of whoever published the link (litmus: chain).
-        let next = NonNull::new(load_acquire(&self.next))?;
+        let next = NonNull::new(load_acquire(&self.head.next))?;
         // SAFETY: A segment is retired together with the last segment that leads to it, or after it.
-        Some(unsafe { Shared::new(next) })
+        Some(unsafe { Shared::new(with_head(next, Size::Large)) })
     }
 
     /// The buckets in the order in which they are tried for a home, with their places.
     fn buckets_from(&self, home: usize) -> impl Iterator<Item = (usize, &Bucket<K>)> {
-        let places = Iterator::chain(home..BUCKETS, 0..home);
+        let places = Iterator::chain(home..self.buckets.len(), 0..home);
         places.filter_map(|at| Some((at, self.buckets.get(at)?)))
     }
 
     /// Whether this is the first of several.
     pub(super) fn is_chain(&self) -> bool {
-        !read_once(&self.next).is_null()
+        !read_once(&self.head.next).is_null()
     }
 
     /// Slots in use, the rest of the chain not included.
     pub(super) fn used(&self) -> usize {
-        read_once(&self.used)
+        read_once(&self.head.used)
     }
 
     /// Whether another entry, whatever its home, is to go elsewhere.
     pub(super) fn is_full(&self) -> bool {
-        self.used() >= FULL
+        self.used() >= self.size().full()
     }
 
     /// Puts an entry in its place. The caller is the one writer, and has seen that the segment is not
@@ -192,7 +271,7 @@ impl<K: Key> Segment<K> {
                 store_release(slot, entry.as_ptr());
             }
             store_release(&bucket.tags, tags::set(word, i, tag));
-            write_once(&self.used, self.used() + 1);
+            write_once(&self.head.used, self.used() + 1);
             return;
         }
         debug_assert!(false, "a full segment");
@@ -241,7 +320,7 @@ impl<K: Key> Spot<'_, K> {
         store_release(slot, null_mut());
         let word = tags::set(read_once(&bucket.tags), self.slot, 0);
         store_release(&bucket.tags, word);
-        let used = &self.segment.used;
+        let used = &self.segment.head.used;
         write_once(used, read_once(used) - 1);
     }
 }
@@ -251,6 +330,7 @@ pub(super) struct Probe<'p, K: Key> {
     segment: &'p Segment<K>,
     home: usize,
     at: usize,
+    bucket: &'p Bucket<K>,
     /// Slots to look at.
     matches: u64,
     /// The tags of the bucket.
@@ -261,18 +341,14 @@ pub(super) struct Probe<'p, K: Key> {
     slot: usize,
 }
 
-impl<K: Key> Probe<'_, K> {
+impl<'p, K: Key> Probe<'p, K> {
     #[inline(always)]
-    fn enter(&mut self, at: usize) {
-        self.at = at;
+    fn enter(&mut self, bucket: &'p Bucket<K>) {
+        self.bucket = bucket;
         // Acquire: pairs with the Release of the tag in `insert`, so that who sees the tag sees the
         // pointer; and a slot that is seen to be in use is seen by everybody who looks for it later
         // (litmus: insert, order-of-inserts).
-        self.word = self
-            .segment
-            .buckets
-            .get(at)
-            .map_or(0, |bucket| load_acquire(&bucket.tags));
+        self.word = load_acquire(&bucket.tags);
         self.matches = match self.tag {
             0 => tags::occupied(self.word),
             tag => tags::matching(self.word, tag),
@@ -286,11 +362,12 @@ impl<K: Key> Probe<'_, K> {
             return false;
         }
         let mut next = self.at + 1;
-        if next == BUCKETS {
+        if next == self.segment.buckets.len() {
             next = 0;
         }
         if self.word & tags::MORE != 0 && next != self.home {
-            self.enter(next);
+            self.at = next;
+            self.enter(self.segment.bucket(next));
             return true;
         }
         if self.word & tags::CHAIN == 0 {
@@ -299,7 +376,8 @@ impl<K: Key> Probe<'_, K> {
         match self.segment.next() {
             Some(segment) => {
                 self.segment = segment.get();
-                self.enter(self.home);
+                self.at = self.home;
+                self.enter(self.segment.bucket(self.home));
                 true
             }
             None => false,
@@ -314,8 +392,7 @@ impl<'p, K: Key> Probe<'p, K> {
         while self.matches != 0 {
             self.slot = self.matches.trailing_zeros() as usize / 8;
             self.matches &= self.matches.wrapping_sub(1);
-            let bucket = self.segment.buckets.get(self.at);
-            let Some(slot) = bucket.and_then(|bucket| bucket.slots.get(self.slot)) else {
+            let Some(slot) = self.bucket.slots.get(self.slot) else {
                 continue;
             };
             // Acquire: pairs with the Release in `insert` (litmus: reused-slot).
@@ -394,34 +471,37 @@ impl<'p, K: Key> Iterator for Entries<'p, K> {
 pub(crate) struct SegmentBox<'m, K: Key> {
     segment: KBox<Segment<K>>,
     charge: Charge<'m>,
-    _entries: PhantomData<K>,
 }
 
 impl<'m, K: Key> SegmentBox<'m, K> {
     /// Allocates an empty segment. Sleeps if `flags` allow it.
     pub(super) fn allocate(
+        size: Size,
         flags: Flags,
         charge: impl FnOnce(usize) -> Result<Charge<'m>>,
     ) -> Result<Self> {
-        const { assert!(Segment::<K>::BYTES == 1024) };
-        let charge = charge(Segment::<K>::BYTES)?;
-        let segment = KBox::<Segment<K>>::new_uninit(flags | __GFP_ZERO)?;
-        Ok(Self {
-            // SAFETY: Zeroes are an empty segment: null links, no tags, null pointers.
-            segment: unsafe { segment.assume_init() },
-            charge,
-            _entries: PhantomData,
-        })
+        const { assert!(size_of::<Bucket<K>>() == CACHE_LINE) };
+        const { assert!(Size::Large.bytes() == 1024 && Size::Small.bytes() == 128) };
+        let charge = charge(size.bytes())?;
+        let memory = Kmalloc::alloc(size.layout(), flags | __GFP_ZERO, NumaNode::NO_NODE)?;
+        let head = memory.cast::<Head>();
+        // SAFETY: The memory is ours, large enough, and aligned; zeroes are a head, and buckets, of an
+        // empty segment: null links, no tags, null pointers. `Kmalloc` is the allocator of a `KBox`.
+        let segment = unsafe {
+            (&raw mut (*head.as_ptr()).size).write(size);
+            KBox::from_raw(with_head(head, size).as_ptr())
+        };
+        Ok(Self { segment, charge })
     }
 
     /// Makes it a segment of that generation.
     pub(super) fn begin(&mut self, generation: u64) {
-        self.segment.generation = generation;
+        self.segment.head.generation = generation;
     }
 
     /// Puts it in front of another segment, or chain.
     pub(super) fn chain(&mut self, next: NonNull<Segment<K>>) {
-        self.segment.next = Atomic::new(next.as_ptr());
+        self.segment.head.next = Atomic::new(next.as_ptr().cast());
         for bucket in self.segment.buckets.iter_mut() {
             bucket.tags = Atomic::new(tags::CHAIN);
         }
@@ -429,19 +509,19 @@ impl<'m, K: Key> SegmentBox<'m, K> {
 
     /// Links an entry.
     pub(super) fn insert(&self, entry: Shared<'_, Entry<K>>, hash: u32, shift: u32) {
-        self.segment
-            .insert(entry.as_ptr(), home(hash, shift), tags::of(hash));
+        let home = self.segment.home(hash, shift);
+        self.segment.insert(entry.as_ptr(), home, tags::of(hash));
     }
 
-    /// Makes it a copy of another segment, without the entries that `keep` does not want; the number
-    /// of those.
+    /// Makes it a copy of another segment of its size, without the entries that `keep` does not want;
+    /// the number of those.
     pub(super) fn copy(
         &mut self,
         from: &Segment<K>,
         mut keep: impl FnMut(Shared<'_, Entry<K>>) -> bool,
     ) -> usize {
         let to = &mut *self.segment;
-        to.next = Atomic::new(read_once(&from.next));
+        to.head.next = Atomic::new(read_once(&from.head.next));
         let (mut used, mut dropped) = (0, 0);
         for (to, from) in to.buckets.iter_mut().zip(&from.buckets) {
             let mut word = read_once(&from.tags);
@@ -460,7 +540,7 @@ impl<'m, K: Key> SegmentBox<'m, K> {
             }
             to.tags = Atomic::new(word);
         }
-        to.used = Atomic::new(used);
+        to.head.used = Atomic::new(used);
         dropped
     }
 
@@ -477,8 +557,8 @@ impl<'m, K: Key> SegmentBox<'m, K> {
 ///
 /// No published pointer leads to the segment (I11), nor has it been retired before (I6).
 pub(super) unsafe fn retired<K: Key>(segment: NonNull<Segment<K>>) -> Retired {
-    // SAFETY: By the contract of the function; a segment begins with a link.
-    unsafe { Retired::new(Kind::Segment, segment) }
+    // SAFETY: By the contract of the function; a head begins with a link.
+    unsafe { Retired::new(Kind::Segment, segment.cast::<Head>()) }
 }
 
 /// Makes a segment empty, as when it was new.
@@ -486,9 +566,17 @@ pub(super) unsafe fn retired<K: Key>(segment: NonNull<Segment<K>>) -> Retired {
 /// # Safety
 ///
 /// The caller owns the segment.
-pub(super) unsafe fn reset<K: Key>(segment: NonNull<Segment<K>>) {
-    // SAFETY: By the contract of the function; zeroes are an empty segment.
-    unsafe { segment.write_bytes(0, 1) };
+pub(super) unsafe fn reset<K: Key>(mut segment: NonNull<Segment<K>>) {
+    // SAFETY: By the contract of the function.
+    let segment = unsafe { segment.as_mut() };
+    segment.head.link = Link::new();
+    segment.head.generation = 0;
+    segment.head.next = Atomic::new(null_mut());
+    segment.head.used = Atomic::new(0);
+    for bucket in &mut segment.buckets {
+        bucket.tags = Atomic::new(0);
+        bucket.slots = [const { Atomic::new(null_mut()) }; SLOTS];
+    }
 }
 
 /// Frees a segment; returns its bytes.
@@ -496,8 +584,11 @@ pub(super) unsafe fn reset<K: Key>(segment: NonNull<Segment<K>>) {
 /// # Safety
 ///
 /// The caller owns the segment, which was published once.
-pub(crate) unsafe fn free<K: Key>(segment: NonNull<Segment<K>>) -> usize {
+pub(crate) unsafe fn free<K: Key>(head: NonNull<Head>) -> usize {
     // SAFETY: By the contract of the function; segments come from a `KBox`.
-    drop(unsafe { KBox::from_raw(segment.as_ptr()) });
-    Segment::<K>::BYTES
+    unsafe {
+        let size = head.as_ref().size;
+        drop(KBox::from_raw(with_head::<K>(head, size).as_ptr()));
+        size.bytes()
+    }
 }

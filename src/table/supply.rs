@@ -6,7 +6,7 @@ use kernel::alloc::Flags;
 use kernel::prelude::*;
 
 use super::directory::{NodeBox, LEVELS};
-use super::segment::SegmentBox;
+use super::segment::{SegmentBox, Size};
 use super::TableBox;
 use crate::hash::Key;
 use crate::quota::Charge;
@@ -21,8 +21,10 @@ pub(crate) struct Needs {
     pub(super) table: bool,
     /// Nodes, by their number of bits; at most one new one per level, and one level more.
     pub(super) nodes: [Option<u32>; LEVELS + 1],
-    /// Segments.
+    /// Large segments.
     pub(super) segments: usize,
+    /// A small one.
+    pub(super) small: bool,
 }
 
 /// What has been allocated for a change; what is left over is freed with it.
@@ -30,6 +32,7 @@ pub(crate) struct Supply<'m, K: Key> {
     table: Option<TableBox<'m, K>>,
     nodes: [Option<NodeBox<'m, K>>; LEVELS + 1],
     segments: [Option<SegmentBox<'m, K>>; SEGMENTS],
+    small: Option<SegmentBox<'m, K>>,
 }
 
 impl<'m, K: Key> Supply<'m, K> {
@@ -39,6 +42,7 @@ impl<'m, K: Key> Supply<'m, K> {
             table: None,
             nodes: [const { None }; LEVELS + 1],
             segments: [const { None }; SEGMENTS],
+            small: None,
         }
     }
 
@@ -60,8 +64,11 @@ impl<'m, K: Key> Supply<'m, K> {
         }
         for segment in self.segments.iter_mut().take(needs.segments) {
             if segment.is_none() {
-                *segment = Some(SegmentBox::allocate(flags, &charge)?);
+                *segment = Some(SegmentBox::allocate(Size::Large, flags, &charge)?);
             }
+        }
+        if needs.small && self.small.is_none() {
+            self.small = Some(SegmentBox::allocate(Size::Small, flags, &charge)?);
         }
         Ok(())
     }
@@ -74,6 +81,7 @@ impl<'m, K: Key> Supply<'m, K> {
     pub(crate) fn covers(&self, needs: &Needs) -> bool {
         let mut nodes = self.nodes.iter().zip(needs.nodes);
         (self.table.is_some() || !needs.table)
+            && (self.small.is_some() || !needs.small)
             && nodes.all(|(node, bits)| bits.is_none_or(|bits| Self::fits(node, bits)))
             && self.segments.iter().flatten().count() >= needs.segments
     }
@@ -91,8 +99,11 @@ impl<'m, K: Key> Supply<'m, K> {
         }))
     }
 
-    pub(super) fn take_segment(&mut self, generation: u64) -> SegmentBox<'m, K> {
-        let mut segment = taken(self.segments.iter_mut().find_map(Option::take));
+    pub(super) fn take_segment(&mut self, size: Size, generation: u64) -> SegmentBox<'m, K> {
+        let mut segment = taken(match size {
+            Size::Small => self.small.take(),
+            Size::Large => self.segments.iter_mut().find_map(Option::take),
+        });
         segment.begin(generation);
         segment
     }

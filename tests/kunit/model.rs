@@ -80,7 +80,7 @@ impl Model {
                 self.put(step.key, step.new)?;
                 Answer::of(now)
             }
-            Op::Range | Op::Batches => {
+            Op::Range | Op::RangeRcu | Op::Batches => {
                 let mut pairs = (0, 0);
                 for (key, value) in self.0.iter() {
                     add_pair(&mut pairs, *key, *value);

@@ -443,7 +443,7 @@ impl Map {
             Op::CompareAndDelete => Answer::of(self.compare_and_delete(key, old).then_some(old)),
             Op::TryStore => self.try_store(key, new).map_or(Answer::Again, Answer::of),
             Op::TryDelete => Answer::of(self.try_delete(key)),
-            Op::Range | Op::Batches => {
+            Op::Range | Op::RangeRcu | Op::Batches => {
                 let mut pairs = (0, 0);
                 self.range(|key, value| add_pair(&mut pairs, key, value));
                 Answer::Pairs(pairs.0, pairs.1)

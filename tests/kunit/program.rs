@@ -30,6 +30,7 @@ pub(crate) enum Op {
     TryStore,
     TryDelete,
     Range,
+    RangeRcu,
     Batches,
     Len,
     Clear,
@@ -120,6 +121,7 @@ impl Program {
                 59 => Op::Range,
                 60 => Op::Batches,
                 61 => Op::Sweep,
+                62 => Op::RangeRcu,
                 _ => Op::Len,
             }
         };
@@ -206,6 +208,14 @@ impl<K: Number> Subject for Numbers<K> {
                 let mut pairs = (0, 0);
                 self.range(|key, value| {
                     add_pair(&mut pairs, key.number(), value.number());
+                    true
+                });
+                Answer::Pairs(pairs.0, pairs.1)
+            }
+            Op::RangeRcu => {
+                let mut pairs = (0, 0);
+                self.range_rcu(|key, value| {
+                    add_pair(&mut pairs, key.number(), value.get().number());
                     true
                 });
                 Answer::Pairs(pairs.0, pairs.1)
@@ -340,6 +350,14 @@ impl Subject for ByteMap {
                 }
             },
             Op::TryDelete => Answer::of(self.try_delete(key).as_deref().map(number)),
+            Op::RangeRcu => {
+                let mut pairs = (0, 0);
+                self.range_rcu(|key, value| {
+                    add_pair(&mut pairs, number(key), number(value.get()));
+                    true
+                });
+                Answer::Pairs(pairs.0, pairs.1)
+            }
             Op::Range | Op::Batches => {
                 let mut pairs = (0, 0);
                 self.range(|key, value| {

@@ -399,6 +399,22 @@ mod tests {
         check_eq!(map.peek(&0, &guard), Some(pointer(1)?));
         check_eq!(map.peek(&9, &guard), None);
         drop(guard);
+        let mut visits = 0;
+        map.range_rcu(|key, value| {
+            visits += 1 + usize::from(Ok(value) != pointer((*key == 0).into()));
+            true
+        });
+        check_eq!(visits, 4);
+        for (value, found) in [(5, Some(pointer(5)?)), (6, Some(pointer(5)?))] {
+            match map.load_or_store_with(7, pointer(value)?, |seen| seen, GFP_KERNEL) {
+                Ok(LoadOrStore::Loaded(seen, back)) => {
+                    check_eq!((Some(seen), back), (found, pointer(value)?));
+                }
+                Ok(LoadOrStore::Stored) => check_eq!(value, 5),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        check_eq!(map.load_and_delete(&7), Some(pointer(5)?));
         check_eq!(map.load_and_delete(&0), Some(pointer(1)?));
         let equal = |a| move |b| a == b;
         check_eq!(

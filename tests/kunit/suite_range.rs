@@ -31,7 +31,7 @@ impl Visits {
     }
 }
 
-/// Walks a map of so many keys, in both ways.
+/// Walks a map of so many keys, in all ways.
 fn walk<K: Number>(keys: u64) -> Result {
     counted(|| {
         let map = filled::<K>(0..keys, QUIET)?;
@@ -43,6 +43,17 @@ fn walk<K: Number>(keys: u64) -> Result {
             true
         });
         check_eq!(wrong, 0);
+        check!(visits.all(0..keys as usize, |n| n == 1));
+
+        let mut visits = Visits::of(keys as usize)?;
+        let mut seen = 0;
+        map.range_rcu(|key, value| {
+            wrong += usize::from(key.number() != value.get().number());
+            visits.add(key.number());
+            seen += 1;
+            seen < keys
+        });
+        check_eq!((wrong, seen), (0, keys));
         check!(visits.all(0..keys as usize, |n| n == 1));
 
         // In batches, each of which is the last or not empty.
@@ -111,6 +122,12 @@ mod tests {
                 visits < stop
             });
             check_eq!(visits, stop);
+            let mut visits = 0;
+            map.range_rcu(|_, _| {
+                visits += 1;
+                visits < stop
+            });
+            check_eq!(visits, stop);
         }
         Ok(())
     }
@@ -174,6 +191,34 @@ mod tests {
                 Ok(())
             })?;
             check!(visits.all(0..500, |n| n == 1));
+            Ok(())
+        })
+    }
+
+    /// The same in a read-side section, without the mutex, so that the entries stay where they are.
+    #[test]
+    fn callback_deletes_under_rcu() -> Result {
+        counted(|| {
+            for constant in [false, true] {
+                let mut visits = Visits::of(500)?;
+                let mut wrong = 0;
+                let mut visit = |deleted: bool, key| {
+                    wrong += usize::from(!deleted);
+                    visits.add(key);
+                    true
+                };
+                if constant {
+                    let map = filled::<Constant>(0..500, QUIET)?;
+                    map.range_rcu(|key, _| visit(map.try_delete(key).is_some(), key.number()));
+                    check_eq!(map.len(), 0);
+                } else {
+                    let map = filled::<Good>(0..500, QUIET)?;
+                    map.range_rcu(|key, _| visit(map.try_delete(key).is_some(), key.number()));
+                    check_eq!(map.len(), 0);
+                }
+                check_eq!(wrong, 0);
+                check!(visits.all(0..500, |n| n == 1));
+            }
             Ok(())
         })
     }

@@ -17,6 +17,7 @@ pub(crate) const NEW: u64 = 71;
 /// Keys of read that keep promotion from being due, and a key that starts a dirty.
 const OTHERS: core::ops::Range<u64> = 100..104;
 const STARTER: u64 = 200;
+const GONE: u64 = 300;
 
 /// A case: the shape of the key (see [`shape`]), what the operation answers, and then the shape, the
 /// misses, the `len(dirty)` and the number of keys afterwards.
@@ -100,10 +101,13 @@ const fn promoted(answer: Answer) -> [Case; 9] {
     ]
 }
 
-/// Makes a map in which the key has this shape.
-pub(crate) fn map_in(state: &str) -> Result<Pin<KBox<Numbers<Good>>>> {
+/// Makes a map in which the key has this shape; with a dirty that is a table apart, if there is one,
+/// as it has another key to leave out.
+pub(crate) fn map_in(state: &str, apart: bool) -> Result<Pin<KBox<Numbers<Good>>>> {
     let in_read = matches!(state, "L-." | "LLa" | "D-." | "DDa" | "E-a");
-    let map = filled::<Good>(Iterator::chain(OTHERS, in_read.then_some(KEY)), QUIET)?;
+    let others = Iterator::chain(OTHERS, apart.then_some(GONE));
+    let map = filled::<Good>(Iterator::chain(others, in_read.then_some(KEY)), QUIET)?;
+    check_eq!(map.delete(&Good::make(GONE)), apart);
     let key = Good::make(KEY);
     let start = || store(&map, STARTER, STARTER);
     let set = || store(&map, KEY, OLD);
@@ -192,14 +196,16 @@ fn run_case(
 fn run(op: Op, old: u64, cases: [Case; 9]) -> Result {
     crate::values::counted(|| {
         let mut maps = KVec::new();
-        for (case, figures) in cases.iter().zip(STATES) {
-            let figures = (figures.1, figures.2, figures.3);
-            let map = map_in(case.0)?;
-            run_case(&map, op, old, case, figures).inspect_err(|_| {
-                report(fmt!("{:?} of a key that is {}", op, case.0));
-            })?;
-            // Dropped later: what they retire is freed meanwhile.
-            maps.push(map, GFP_KERNEL)?;
+        for apart in [false, true] {
+            for (case, figures) in cases.iter().zip(STATES) {
+                let figures = (figures.1, figures.2, figures.3);
+                let map = map_in(case.0, apart)?;
+                run_case(&map, op, old, case, figures).inspect_err(|_| {
+                    report(fmt!("{:?} of a key that is {}, {}", op, case.0, apart));
+                })?;
+                // Dropped later: what they retire is freed meanwhile.
+                maps.push(map, GFP_KERNEL)?;
+            }
         }
         Ok(())
     })
@@ -310,6 +316,15 @@ mod tests {
             case.1 = Pairs(case.5, 0);
         }
         run(Op::Range, 0, cases)
+    }
+
+    #[test]
+    fn range_rcu() -> Result {
+        let mut cases = promoted(Done);
+        for case in &mut cases {
+            case.1 = Pairs(case.5, 0);
+        }
+        run(Op::RangeRcu, 0, cases)
     }
 
     #[test]

@@ -194,6 +194,78 @@ mod tests {
         })
     }
 
+    /// A map of a few keys is small, and becomes so again.
+    #[test]
+    fn small() -> Result {
+        counted(|| {
+            for apart in [false, true] {
+                let map = numbers::<Good>(QUIET)?;
+                let empty = bytes(&map);
+                check!(empty < 800, "{}", empty);
+                fill(&map, 0..7)?;
+                map.promote_now();
+                has_just(&map, 0..7)?;
+                let small = bytes(&map);
+                check!(small < empty + 7 * 100, "{} {}", empty, small);
+                let mut live = [true; 100];
+                live[7..].fill(false);
+                if apart {
+                    delete(&map, 2..6)?;
+                    live[2..6].fill(false);
+                }
+                // One more than it has room for, unless the deleted ones are left out.
+                store(&map, 7, 7)?;
+                live[7] = true;
+                audit(&map, &live)?;
+                check_eq!(map.stats().expunged, if apart { 4 } else { 0 });
+                check!(bytes(&map) > small + 512);
+                fill(&map, 0..60)?;
+                live[..60].fill(true);
+                audit(&map, &live)?;
+                map.promote_now();
+                audit(&map, &live)?;
+                delete(&map, 3..60)?;
+                live[3..60].fill(false);
+                map.sweep();
+                audit(&map, &live)?;
+                check!(bytes(&map) < small, "{} {}", bytes(&map), small);
+                has_just(&map, 0..3)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// A key that is newer than read, in the table that both are: it is counted apart, through splits
+    /// and removals.
+    #[test]
+    fn dirty_in_place() -> Result {
+        counted(|| {
+            let map = filled::<Good>(0..50, QUIET)?;
+            let mut live = KVec::from_elem(true, 2000, GFP_KERNEL)?;
+            live[50..].fill(false);
+            for key in 50..2000 {
+                store(&map, key, key)?;
+                live[key as usize] = true;
+                if key % 3 == 0 {
+                    // From dirty alone, where it is unlinked at once; and from both.
+                    delete(&map, [key, key / 50])?;
+                    live[key as usize] = false;
+                    live[key as usize / 50] = false;
+                    store(&map, key / 50, key / 50)?;
+                    live[key as usize / 50] = true;
+                }
+                if key % 97 == 0 {
+                    audit(&map, &live)?;
+                }
+            }
+            let stats = map.stats();
+            check_eq!((stats.read_slots, stats.expunged), (50, 0));
+            audit(&map, &live)?;
+            map.promote_now();
+            audit(&map, &live)
+        })
+    }
+
     /// The store that starts a dirty needs the same few bytes, however large the map is.
     #[test]
     fn dirty_starts_small() -> Result {
@@ -202,8 +274,15 @@ mod tests {
             for (keys, most) in [200, 2000, 20_000].into_iter().zip(&mut most) {
                 let map = filled::<Good>(0..keys, QUIET)?;
                 for key in keys..keys + 50 {
+                    map.sweep();
+                    // Nothing but an entry and a value, or a split, if nothing is to be left out.
                     let before = bytes(&map);
                     store(&map, key, key)?;
+                    check!(bytes(&map) - before <= 2048, "{}", bytes(&map) - before);
+                    map.promote_now();
+                    delete(&map, [key - keys])?;
+                    let before = bytes(&map);
+                    store(&map, key + 50, key)?;
                     check!(map.stats().amended);
                     *most = (bytes(&map) - before).max(*most);
                     map.promote_now();
