@@ -7,10 +7,12 @@ use kernel::fs::file::{flags, File};
 use kernel::miscdevice::{MiscDevice, MiscDeviceRegistration};
 use kernel::page::PAGE_SIZE;
 use kernel::prelude::*;
+use kernel::transmute::AsBytes;
 use kernel::uaccess::{UserPtr, UserSlice};
+use syncmap::object::Bytes;
 use syncmap::quota::edquot;
-use syncmap::range::Cursor;
-use syncmap::value::Displaced;
+use syncmap::range::{Cursor, Visit};
+use syncmap::value::{Displaced, Seen, ValueRef};
 use syncmap::{ByteMap, Limits, Options};
 
 use crate::abi::{self, Command};
@@ -26,9 +28,6 @@ pub(crate) fn gfp() -> kernel::alloc::Flags {
 
 /// Buckets of six keys in a chain. With SipHash and a random seed this is out of reach.
 const CHAIN_MAX: usize = 32;
-
-/// Keys of a walk that are written between two looks at the signals.
-const SIGNAL_STRIDE: u32 = 64;
 
 /// Operations of a batch between two looks at the signals. They are read, and what they displace is
 /// retired, together.
@@ -286,52 +285,136 @@ impl OpenMap {
         done
     }
 
-    fn write_records(
-        &self,
-        cursor: Cursor<'_, syncmap::object::Bytes>,
-        range: &mut abi::Range,
-    ) -> Result {
-        let buf = abi::user(range.buf);
-        let mut batch = self.map.next_batch(cursor);
-        loop {
-            let mut last = None;
-            for (key, value) in batch.pairs() {
-                let len = (size_of::<abi::Record>() + key.len() + value.len()).next_multiple_of(8);
-                if len > (range.buf_len - range.used) as usize {
-                    if range.count == 0 {
-                        range.used = len as u32;
-                        return Err(ENOSPC);
-                    }
-                    return Ok(());
-                }
-                let record = abi::Record {
-                    next: len as u32,
-                    key_len: key.len() as u32,
-                    value_len: value.len() as u32,
-                    reserved: 0,
-                };
-                let to = buf.wrapping_byte_add(range.used as usize);
-                let mut writer = UserSlice::new(to, len).writer();
-                writer.write(&record)?;
-                writer.write_slice(key)?;
-                writer.write_slice(value)?;
-                let padding = writer.len();
-                writer.write_slice(&[0; 8][..padding])?;
-
-                range.last = range.used;
-                range.used += len as u32;
-                range.count += 1;
-                if range.count % SIGNAL_STRIDE == 0 && interrupted() {
-                    return Ok(());
-                }
-                last = Some(&**key);
+    fn write_records(&self, cursor: Cursor<'_, Bytes>, range: &mut abi::Range) -> Result {
+        let mut walk = self.map.walk(cursor);
+        let mut records = Records::new(&self.map);
+        while !walk.is_over() {
+            records.begin((range.buf_len - range.used) as usize);
+            walk.section(|key, seen| records.add(key, seen));
+            let to = abi::user(range.buf).wrapping_byte_add(range.used as usize);
+            if let Some(last) = records.write(to)? {
+                range.last = range.used + last as u32;
+                range.used += records.len as u32;
+                range.count += records.count;
             }
-            let Some(key) = last.filter(|_| !batch.is_last()) else {
-                range.result = abi::RANGE_END;
+            if let Some(len) = records.refused {
+                if range.count == 0 {
+                    range.used = len as u32;
+                    return Err(ENOSPC);
+                }
                 return Ok(());
-            };
-            let next = self.map.next_batch(Cursor::Key(key));
-            batch = next;
+            }
+            if interrupted() && range.count != 0 {
+                return Ok(());
+            }
         }
+        range.result = abi::RANGE_END;
+        Ok(())
+    }
+}
+
+/// Bytes of records that are put together before they are written. A record without its value fits.
+const SPACE: usize = 1024;
+
+/// Records of a walk, put together in one section, to be written to user memory after it.
+struct Records<'m> {
+    map: &'m ByteMap,
+    /// Bytes that user memory has room for.
+    room: usize,
+    /// Their first bytes; all, but for a value that does not fit.
+    space: [u8; SPACE],
+    held: usize,
+    /// That value, which belongs to the one record that there is then.
+    value: Option<ValueRef<'m, Bytes>>,
+    /// Bytes of the records.
+    len: usize,
+    count: u32,
+    /// Where the last one begins.
+    last: usize,
+    /// The length of a record that there was no room for.
+    refused: Option<usize>,
+}
+
+impl<'m> Records<'m> {
+    fn new(map: &'m ByteMap) -> Self {
+        const { assert!(size_of::<abi::Record>() + abi::KEY_MAX <= SPACE) };
+        Self {
+            map,
+            room: 0,
+            space: [0; SPACE],
+            held: 0,
+            value: None,
+            len: 0,
+            count: 0,
+            last: 0,
+            refused: None,
+        }
+    }
+
+    /// Forgets all records; there is room for so many bytes of others.
+    fn begin(&mut self, room: usize) {
+        self.room = room;
+        self.held = 0;
+        self.value = None;
+        self.len = 0;
+        self.count = 0;
+        self.refused = None;
+    }
+
+    /// Adds a record.
+    fn add(&mut self, key: &[u8], seen: Seen<'_, Bytes>) -> Visit {
+        let value = seen.get();
+        let unpadded = size_of::<abi::Record>() + key.len() + value.len();
+        let len = unpadded.next_multiple_of(8);
+        if len > self.room - self.len {
+            self.refused = Some(len);
+            return Visit::Stop;
+        }
+        let fits = len <= SPACE - self.held;
+        if !fits && self.count != 0 {
+            return Visit::Stop;
+        }
+        let record = abi::Record {
+            next: len as u32,
+            key_len: key.len() as u32,
+            value_len: value.len() as u32,
+            reserved: 0,
+        };
+        self.last = self.len;
+        self.len += len;
+        self.count += 1;
+        self.put(record.as_bytes());
+        self.put(key);
+        if fits {
+            self.put(value);
+            self.put(&[0; 8][..len - unpadded]);
+            return Visit::Next;
+        }
+        self.value = Some(self.map.keep(seen));
+        Visit::Last
+    }
+
+    /// Adds bytes, for which there is space.
+    fn put(&mut self, bytes: &[u8]) {
+        let end = self.held + bytes.len();
+        if let Some(space) = self.space.get_mut(self.held..end) {
+            space.copy_from_slice(bytes);
+            self.held = end;
+        }
+    }
+
+    /// Writes the records, if there are any, and returns where the last one begins.
+    fn write(&self, to: UserPtr) -> Result<Option<usize>> {
+        if self.count == 0 {
+            return Ok(None);
+        }
+        let mut writer = UserSlice::new(to, self.len).writer();
+        writer.write_slice(&self.space[..self.held])?;
+        if let Some(value) = &self.value {
+            writer.write_slice(value)?;
+            let padding = writer.len();
+            writer.write_slice(&[0; 8][..padding])?;
+        }
+        Ok(Some(self.last))
     }
 }

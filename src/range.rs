@@ -3,13 +3,13 @@
 //! Range: visiting all keys, each at most once, while others change the map.
 //!
 //! The walk goes through dirty, which has every live key (I2), in the order of hashes, and of keys
-//! where hashes are equal. It holds neither lock nor read-side section while it calls back: it
-//! collects a batch of keys and values in one section, takes references to them, and goes on behind
-//! the last one in the next. Since the order does not depend on the table, and a key's place in it
-//! never changes, no key comes twice, however often tables are replaced in between; and a key that
+//! where hashes are equal. It goes by sections, each of which is one of RCU: in it, pairs are looked
+//! at where they are, or references to some are taken, for a callback that may sleep. The next one
+//! goes on behind the last pair. Since the order does not depend on the table, and a key's place in
+//! it never changes, no key comes twice, however often tables are replaced in between; and a key that
 //! is live from the beginning to the end is in dirty when its turn comes.
 //!
-//! Nothing is pinned but the batch (I7).
+//! Nothing is pinned but the last key, and the pairs that are called back for (I7).
 
 use core::cmp::Ordering;
 use core::ops::Deref;
@@ -23,12 +23,15 @@ use crate::map::Map;
 use crate::object::{Object, Stored};
 use crate::rcu::Shared;
 use crate::table::Leaf;
-use crate::value::{Counted, Policy, ValueRef};
+use crate::value::{Counted, Policy, Seen, ValueRef};
 
-/// Pairs that are collected at a time.
-const BATCH: usize = 16;
+/// Pairs to which references are taken at a time.
+const BATCH: usize = 32;
 
-/// Home buckets that are looked at in one read-side section.
+/// Entries that are put in order at a time: a bucket rarely is the home of more.
+const SELECTION: usize = 16;
+
+/// Home buckets that are looked at in one section.
 const SECTION: usize = 256;
 
 /// A counted reference to an entry, for its key.
@@ -38,6 +41,11 @@ pub struct KeyRef<'m, K: Key, P: Policy> {
 }
 
 impl<'m, K: Key, P: Policy> KeyRef<'m, K, P> {
+    fn hash(&self) -> u32 {
+        // SAFETY: Our reference keeps the entry valid.
+        unsafe { self.entry.as_ref() }.hash()
+    }
+
     /// Takes a reference, in the read-side section in which the entry was found.
     fn new(map: &'m Map<K, P>, entry: Shared<'_, Entry<K>>) -> Self {
         // The map gives its own reference back a grace period after it has retired the entry.
@@ -78,7 +86,18 @@ pub enum Cursor<'c, K: Key> {
     Key(&'c K::Ref),
 }
 
-/// A place in the order of the walk.
+/// How a walk goes on after a pair.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Visit {
+    /// With the next one.
+    Next,
+    /// With the next one, in another section.
+    Last,
+    /// With this one again, in another section.
+    Stop,
+}
+
+/// A place in the order of a walk.
 enum Place<'c, K: Key> {
     /// Before all keys of this hash.
     Before(u32),
@@ -142,14 +161,14 @@ impl<'p, K: Key> Hashed<'p, K> {
 
 /// The first entries, in order, of those that were offered.
 struct Selection<'g, K: Key> {
-    entries: [Option<Hashed<'g, K>>; BATCH],
+    entries: [Option<Hashed<'g, K>>; SELECTION],
     len: usize,
 }
 
 impl<'g, K: Key> Selection<'g, K> {
     fn new() -> Self {
         Selection {
-            entries: [None; BATCH],
+            entries: [None; SELECTION],
             len: 0,
         }
     }
@@ -157,7 +176,7 @@ impl<'g, K: Key> Selection<'g, K> {
     fn offer(&mut self, entry: Hashed<'g, K>) {
         // From the end: an insertion sort.
         let mut at = self.len;
-        if self.len < BATCH {
+        if self.len < SELECTION {
             self.len += 1;
         }
         while let Some(before) = at.checked_sub(1) {
@@ -175,7 +194,7 @@ impl<'g, K: Key> Selection<'g, K> {
     }
 
     fn is_full(&self) -> bool {
-        self.len == BATCH
+        self.len == SELECTION
     }
 }
 
@@ -200,73 +219,114 @@ impl<'m, K: Key, S: Stored> Batch<'m, K, S> {
     }
 }
 
-impl<K: Key, P: Policy> Map<K, P> {
-    /// Calls `f` for each key and value, in read-side sections, until it returns false.
-    ///
-    /// Process context. `f` must not sleep; otherwise as [`Map::range`], but that no references are
-    /// taken, which makes it several times as fast, and that values may be of any policy.
-    pub fn range_rcu(&self, mut f: impl FnMut(&K::Ref, P::Seen<'_>) -> bool) {
-        self.promote_if_amended();
-        let mut next = Some(0);
-        // The key, of those with that hash, behind which to go on.
-        let mut behind: Option<KeyRef<'_, K, P>> = None;
-        while let Some(hash) = next {
-            let guard = rcu::read_lock();
-            let table = self.roots.dirty(&guard);
-            let mut leaf = table.leaf(hash, &guard).prefetch();
-            for _ in 0..SECTION {
-                let Some(hash) = next else {
-                    return;
+/// A walk over the keys of a map, which goes on whenever it is told to.
+pub struct Walk<'m, 'c, K: Key, P: Policy> {
+    map: &'m Map<K, P>,
+    position: Position<'m, 'c, K, P>,
+}
+
+/// Where a walk is.
+enum Position<'m, 'c, K: Key, P: Policy> {
+    /// Before all keys of this hash.
+    Before(u32),
+    /// Behind a key.
+    Cursor(u32, &'c K::Ref),
+    /// Behind the key of an entry.
+    Behind(KeyRef<'m, K, P>),
+    /// Behind all keys.
+    Over,
+}
+
+impl<'m, K: Key, P: Policy> Walk<'m, '_, K, P> {
+    /// Whether all keys have been visited.
+    pub fn is_over(&self) -> bool {
+        matches!(self.position, Position::Over)
+    }
+
+    /// Goes through the next pairs in one read-side section, in which `f` must not sleep. Process
+    /// context; others may get their turn behind the section. How many
+    /// come is up to `f`, and to how many can be looked at without holding others up; there may be
+    /// none although the walk is not over.
+    pub fn section(&mut self, mut f: impl FnMut(&K::Ref, P::Seen<'_>) -> Visit) {
+        self.section_of_entries(|entry, seen| {
+            f(Object::payload(entry.as_ptr(), entry.get()), seen)
+        });
+    }
+
+    fn section_of_entries(&mut self, f: impl FnMut(Shared<'_, Entry<K>>, P::Seen<'_>) -> Visit) {
+        self.rcu_section(f);
+        cond_resched();
+    }
+
+    fn rcu_section(&mut self, mut f: impl FnMut(Shared<'_, Entry<K>>, P::Seen<'_>) -> Visit) {
+        // Dropped after the section: that may be the end of an entry.
+        let mut before = None;
+        let guard = rcu::read_lock();
+        let table = self.map.roots.dirty(&guard);
+        let mut leaf: Option<Leaf<'_, K>> = None;
+        let mut go_to = |position: &mut Position<'m, '_, K, P>, to| {
+            if let Position::Behind(key) = core::mem::replace(position, to) {
+                before = Some(key);
+            }
+        };
+        for _ in 0..SECTION {
+            let place = match &self.position {
+                Position::Before(hash) => Place::Before(*hash),
+                Position::Cursor(hash, key) => Place::At(*hash, *key),
+                Position::Behind(key) => Place::At(key.hash(), &**key),
+                Position::Over => return,
+            };
+            let hash = place.hash();
+            let leaf = match &mut leaf {
+                Some(leaf) if leaf.end().is_none_or(|end| hash < end) => leaf,
+                leaf => leaf.insert(table.leaf(hash, &guard).prefetch()),
+            };
+            let mut selection = Selection::new();
+            let end = selection.fill::<P>(leaf, place, &guard);
+            let mut last = None;
+            for Hashed { entry, .. } in selection.entries.iter().flatten() {
+                // The key may have been deleted meanwhile.
+                let visit = match entry.get().load::<P>(&guard) {
+                    Some(seen) => f(*entry, seen),
+                    None => Visit::Next,
                 };
-                if leaf.end().is_some_and(|end| hash >= end) {
-                    leaf = table.leaf(hash, &guard).prefetch();
+                if visit != Visit::Stop {
+                    last = Some(*entry);
                 }
-                let place = match &behind {
-                    Some(key) => Place::At(hash, &**key),
-                    None => Place::Before(hash),
-                };
-                let mut selection = Selection::new();
-                next = self.select(&leaf, hash, place, &mut selection, &guard);
-                let mut last = None;
-                for found in selection.entries.iter().flatten() {
-                    // The key may have been deleted meanwhile.
-                    if let Some(seen) = found.entry.get().load::<P>(&guard) {
-                        if !f(found.key(), seen) {
-                            return;
-                        }
+                if visit != Visit::Next {
+                    if let Some(last) = last {
+                        let behind = Position::Behind(KeyRef::new(self.map, last));
+                        go_to(&mut self.position, behind);
                     }
-                    last = Some(found);
-                }
-                behind = None;
-                if let Some(last) = last.filter(|_| selection.is_full()) {
-                    // Some of that home may have been left out.
-                    behind = Some(KeyRef::new(self, last.entry));
-                    next = Some(last.hash);
-                    break;
+                    return;
                 }
             }
-            drop(guard);
-            cond_resched();
+            match last.filter(|_| selection.is_full()) {
+                // Some of that home may have been left out.
+                Some(last) => {
+                    let behind = Position::Behind(KeyRef::new(self.map, last));
+                    go_to(&mut self.position, behind);
+                    return;
+                }
+                None => go_to(
+                    &mut self.position,
+                    end.map_or(Position::Over, Position::Before),
+                ),
+            }
         }
     }
+}
 
-    /// What a walk begins with, as in the seed.
-    fn promote_if_amended(&self) {
-        if self.roots.read(&rcu::read_lock()).1 {
-            self.lock().promote();
-        }
-    }
-
-    /// Selects the first of the live entries behind a place that have the home of a hash; returns the
-    /// first hash behind that home.
-    fn select<'g>(
-        &self,
+impl<'g, K: Key> Selection<'g, K> {
+    /// Selects the first of the live entries behind a place that have the home of its hash; returns
+    /// the first hash behind that home.
+    fn fill<P: Policy>(
+        &mut self,
         leaf: &Leaf<'g, K>,
-        hash: u32,
         place: Place<'_, K>,
-        selection: &mut Selection<'g, K>,
         guard: &'g Guard,
     ) -> Option<u32> {
+        let hash = place.hash();
         let (entries, end) = leaf.home(hash);
         for entry in entries {
             let hashed = Hashed {
@@ -277,10 +337,74 @@ impl<K: Key, P: Policy> Map<K, P> {
             let here = hashed.hash >= hash && end.is_none_or(|end| hashed.hash < end);
             let live = || entry.get().load::<P>(guard).is_some();
             if here && place.is_before(hashed) && live() {
-                selection.offer(hashed);
+                self.offer(hashed);
             }
         }
         end
+    }
+}
+
+impl<'m, K: Key, S: Stored> Walk<'m, '_, K, Counted<S>> {
+    /// The next pairs, with references to them: none only if the walk is over. Process context.
+    pub fn next_batch(&mut self) -> Batch<'m, K, S> {
+        let map = self.map;
+        let mut batch = Batch {
+            pairs: [const { None }; BATCH],
+            last: false,
+        };
+        while !batch.last && batch.pairs().next().is_none() {
+            let mut room = batch.pairs.iter_mut();
+            self.section_of_entries(|entry, seen| {
+                let Some(pair) = room.next() else {
+                    return Visit::Stop;
+                };
+                *pair = Some((KeyRef::new(map, entry), seen.count(&map.reclaimer)));
+                match room.len() {
+                    0 => Visit::Last,
+                    _ => Visit::Next,
+                }
+            });
+            batch.last = self.is_over();
+        }
+        batch
+    }
+}
+
+impl<K: Key, P: Policy> Map<K, P> {
+    /// Begins a walk, behind `cursor`. Process context. At the start, dirty is promoted, as in the
+    /// seed.
+    pub fn walk<'m, 'c>(&'m self, cursor: Cursor<'c, K>) -> Walk<'m, 'c, K, P> {
+        let position = match cursor {
+            Cursor::Start => {
+                if self.roots.read(&rcu::read_lock()).1 {
+                    self.lock().promote();
+                }
+                Position::Before(0)
+            }
+            Cursor::Key(key) => Position::Cursor(self.hash(key), key),
+        };
+        Walk {
+            map: self,
+            position,
+        }
+    }
+
+    /// Calls `f` for each key and value, in read-side sections, until it returns false.
+    ///
+    /// Process context. `f` must not sleep; otherwise as [`Map::range`], but that no references are
+    /// taken, which makes it twice as fast, and that values may be of any policy.
+    pub fn range_rcu(&self, mut f: impl FnMut(&K::Ref, P::Seen<'_>) -> bool) {
+        let mut walk = self.walk(Cursor::Start);
+        let mut goes_on = true;
+        while goes_on && !walk.is_over() {
+            walk.section(|key, seen| {
+                goes_on = f(key, seen);
+                match goes_on {
+                    true => Visit::Next,
+                    false => Visit::Last,
+                }
+            });
+        }
     }
 }
 
@@ -291,81 +415,18 @@ impl<K: Key, S: Stored> Map<K, Counted<S>> {
     /// No key comes twice; a key that is in the map throughout comes exactly once; the values may be
     /// from any moment of the call. O(n), and promotes dirty first, as the seed does.
     pub fn range(&self, mut f: impl FnMut(&K::Ref, &S::Ref) -> bool) {
-        let mut batch = self.next_batch(Cursor::Start);
-        loop {
-            let mut last = None;
-            for (key, value) in batch.pairs() {
+        let mut walk = self.walk(Cursor::Start);
+        while !walk.is_over() {
+            for (key, value) in walk.next_batch().pairs() {
                 if !f(key, value) {
                     return;
                 }
-                last = Some(&**key);
             }
-            let Some(key) = last.filter(|_| !batch.is_last()) else {
-                return;
-            };
-            let next = self.next_batch(Cursor::Key(key));
-            batch = next;
         }
     }
 
-    /// The next pairs of a walk, behind `cursor`; for walks that are spread over several calls.
-    ///
-    /// Process context. A batch is empty only if the walk is over. At the start dirty is promoted.
-    pub fn next_batch<'m>(&'m self, cursor: Cursor<'_, K>) -> Batch<'m, K, S> {
-        let mut place = match cursor {
-            Cursor::Start => {
-                self.promote_if_amended();
-                Place::Before(0)
-            }
-            Cursor::Key(key) => Place::At(self.hash(key), key),
-        };
-        loop {
-            let (batch, next) = self.collect(place);
-            match next {
-                Some(hash) => place = Place::Before(hash),
-                None if batch.last || batch.pairs().next().is_some() => return batch,
-                // Everything that was selected has been deleted meanwhile: again from the same
-                // place, which is not merely a hash.
-                None => {}
-            }
-            cond_resched();
-        }
-    }
-
-    /// The first live pairs behind a place, as far as one read-side section goes; if there are none
-    /// so far, the hash to go on with.
-    fn collect<'m>(&'m self, place: Place<'_, K>) -> (Batch<'m, K, S>, Option<u32>) {
-        let guard = rcu::read_lock();
-        let table = self.roots.dirty(&guard);
-        let mut selection = Selection::new();
-        let mut leaf = table.leaf(place.hash(), &guard);
-        let mut next = Some(place.hash());
-        for _ in 0..SECTION {
-            let Some(hash) = next.filter(|_| !selection.is_full()) else {
-                break;
-            };
-            if leaf.end().is_some_and(|end| hash >= end) {
-                leaf = table.leaf(hash, &guard);
-            }
-            next = self.select(&leaf, hash, place, &mut selection, &guard);
-        }
-        let mut batch = Batch {
-            pairs: [const { None }; BATCH],
-            // A full selection may have left some of the last home's entries out: the walk goes on
-            // behind its last pair, not behind the home.
-            last: next.is_none() && !selection.is_full(),
-        };
-        if selection.len == 0 && !batch.last {
-            return (batch, next);
-        }
-        let found = selection.entries.iter().flatten();
-        for (pair, Hashed { entry, .. }) in batch.pairs.iter_mut().zip(found) {
-            // The key may have been deleted meanwhile.
-            let Some(seen) = entry.get().load::<Counted<S>>(&guard) else {
-                continue;
-            };
-            *pair = Some((KeyRef::new(self, *entry), seen.count(&self.reclaimer)));
-        }
-        (batch, None)
+    /// Takes a reference to a value, in the section in which it was seen.
+    pub fn keep<'m>(&'m self, seen: Seen<'_, S>) -> ValueRef<'m, S> {
+        seen.count(&self.reclaimer)
     }
 }

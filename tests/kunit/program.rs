@@ -222,7 +222,7 @@ impl<K: Number> Subject for Numbers<K> {
             }
             Op::Batches => {
                 let mut pairs = (0, 0);
-                let mut batch = self.next_batch(Cursor::Start);
+                let mut batch = self.walk(Cursor::Start).next_batch();
                 loop {
                     let mut last = None;
                     for (key, value) in batch.pairs() {
@@ -230,7 +230,7 @@ impl<K: Number> Subject for Numbers<K> {
                         last = Some(key.number());
                     }
                     let Some(last) = last else { break };
-                    batch = self.next_batch(Cursor::Key(&K::make(last)));
+                    batch = self.walk(Cursor::Key(&K::make(last))).next_batch();
                 }
                 check!(batch.is_last(), "an empty batch is not the last");
                 Answer::Pairs(pairs.0, pairs.1)

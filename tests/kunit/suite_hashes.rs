@@ -133,7 +133,7 @@ fn check(map: &Chosens, keys: &[Chosen], live: &[bool]) -> Result {
         let value = map.load(key).map(|v| v.number());
         check_eq!(value, live[at].then_some(key.number), "{:?}", key);
         if at % 50 == 0 {
-            let batch = map.next_batch(Cursor::Key(key));
+            let batch = map.walk(Cursor::Key(key)).next_batch();
             let found = batch.pairs().next().map(|(key, _)| **key);
             let mut behind = keys.iter().zip(live).skip(at + 1);
             let next = behind.find(|(_, live)| **live).map(|(key, _)| *key);

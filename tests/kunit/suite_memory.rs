@@ -235,7 +235,7 @@ mod tests {
             map.promote_now();
             map.drain();
             check_eq!(census.more(), 52);
-            let batch = map.next_batch(Cursor::Start);
+            let batch = map.walk(Cursor::Start).next_batch();
             map.clear(GFP_KERNEL)?;
             map.drain();
             let held = 2 * batch.pairs().count() as isize;
