@@ -13,7 +13,8 @@
 //!
 //! A lookup that finds nothing in read looks into dirty, and counts a miss. When there have been as
 //! many misses as dirty has keys, dirty is *promoted*: it becomes read, by one store. The next new
-//! key makes a new dirty, a copy of read without the keys that were deleted.
+//! key makes a new dirty: a copy of read without the keys that were deleted; or, if there are no
+//! such keys, read itself, in which the entries that are newer are marked.
 //!
 //! Deleting a key makes its entry *Deleted*, in place. When the next dirty is made, Deleted entries
 //! become *Expunged* and are left out of it, so that they go with read when it is superseded. A

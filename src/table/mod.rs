@@ -8,10 +8,10 @@
 //! * Lookups follow one path and never start over: entries do not move within a segment (I10), and
 //!   what replaces a part is complete when it is published.
 //! * There is one writer at a time, the holder of the mutex. It never waits for readers.
-//! * Two tables of a map, read and dirty, share their parts until one of them changes. Each part, and
-//!   each table, has a *generation*: parts of a table's own generation are its own, and are changed
-//!   in place; those of earlier ones are shared, and are copied when something is to be added. In a
-//!   shared part, slots of entries are only ever emptied. So a new dirty costs nothing but a root.
+//! * Read and dirty, if they are two tables, share their parts until one of them changes. Each part,
+//!   and each table, has a *generation*: parts of a table's own generation are its own, and are
+//!   changed in place; those of earlier ones are shared, and are copied when something is to be added.
+//!   In a shared part, slots of entries are only ever emptied. So a new dirty costs a root at most.
 //! * Full segments are split one at a time, so the work of an insert does not depend on how large the
 //!   table is; nor does that of giving back what has become empty.
 //!

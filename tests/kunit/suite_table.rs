@@ -278,7 +278,7 @@ mod tests {
                     // Nothing but an entry and a value, or a split, if nothing is to be left out.
                     let before = bytes(&map);
                     store(&map, key, key)?;
-                    check!(bytes(&map) - before <= 2048, "{}", bytes(&map) - before);
+                    check!(bytes(&map) - before <= 2304, "{}", bytes(&map) - before);
                     map.promote_now();
                     delete(&map, [key - keys])?;
                     let before = bytes(&map);
