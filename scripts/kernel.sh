@@ -96,10 +96,11 @@ explain() {
 	die "$1" "The log is $CACHE/kernel.log"
 }
 
-# logged LINES SENTENCE COMMAND: one part of the work, explained if it fails.
+# logged LINES SENTENCE COMMAND...: one part of the work, explained if it fails.
 logged() {
-	local sentence=$2
-	watch "$CACHE/kernel.log" "$1" "$3"
+	local lines=$1 sentence=$2
+	shift 2
+	watch "$CACHE/kernel.log" "$lines" "$@"
 	[ "$STATUS" -eq 0 ] || explain "$sentence"
 }
 

@@ -231,6 +231,10 @@ apt_setup() {
 	for suite in "$@"; do
 		sed -n "s/ trixie main\$/ $suite main/p" "$from"
 	done >"$STAGE/apt/sources.list"
+	if [ ! -s "$STAGE/apt/sources.list" ]; then
+		say "No mirror of ${*:-any suite} is known: $from does not name one."
+		return 1
+	fi
 	{
 		say 'Acquire::Languages "none";' 'APT::Sandbox::User "root";' \
 			'Dir::Cache "/var/lib/apt/cache";'
