@@ -12,7 +12,7 @@ use kernel::uaccess::{UserPtr, UserSlice};
 use syncmap::object::Bytes;
 use syncmap::quota::edquot;
 use syncmap::range::{Cursor, Visit};
-use syncmap::value::{Displaced, Seen, ValueRef};
+use syncmap::value::Displaced;
 use syncmap::{ByteMap, Limits, Options};
 
 use crate::abi::{self, Command};
@@ -285,15 +285,22 @@ impl OpenMap {
         done
     }
 
+    #[inline(never)]
     fn write_records(&self, cursor: Cursor<'_, Bytes>, range: &mut abi::Range) -> Result {
         let mut walk = self.map.walk(cursor);
-        let mut records = Records::new(&self.map);
+        let mut records = Records::new();
         while !walk.is_over() {
             records.begin((range.buf_len - range.used) as usize);
-            walk.section(|key, seen| records.add(key, seen));
+            walk.section(|key, seen| records.add(key, seen.get()));
             let to = abi::user(range.buf).wrapping_byte_add(range.used as usize);
-            if let Some(last) = records.write(to)? {
-                range.last = range.used + last as u32;
+            records.write(to)?;
+            if records.is_too_long {
+                if let Some((key, value)) = walk.next_pair() {
+                    records.write_alone(to, &key, &value)?;
+                }
+            }
+            if records.count != 0 {
+                range.last = range.used + records.last as u32;
                 range.used += records.len as u32;
                 range.count += records.count;
             }
@@ -313,19 +320,14 @@ impl OpenMap {
     }
 }
 
-/// Bytes of records that are put together before they are written. A record without its value fits.
-const SPACE: usize = 1024;
+/// Bytes of records that are put together before they are written.
+const SPACE: usize = 768;
 
 /// Records of a walk, put together in one section, to be written to user memory after it.
-struct Records<'m> {
-    map: &'m ByteMap,
+struct Records {
     /// Bytes that user memory has room for.
     room: usize,
-    /// Their first bytes; all, but for a value that does not fit.
     space: [u8; SPACE],
-    held: usize,
-    /// That value, which belongs to the one record that there is then.
-    value: Option<ValueRef<'m, Bytes>>,
     /// Bytes of the records.
     len: usize,
     count: u32,
@@ -333,88 +335,91 @@ struct Records<'m> {
     last: usize,
     /// The length of a record that there was no room for.
     refused: Option<usize>,
+    /// Whether the first record does not fit into the space.
+    is_too_long: bool,
 }
 
-impl<'m> Records<'m> {
-    fn new(map: &'m ByteMap) -> Self {
-        const { assert!(size_of::<abi::Record>() + abi::KEY_MAX <= SPACE) };
+impl Records {
+    fn new() -> Self {
         Self {
-            map,
             room: 0,
             space: [0; SPACE],
-            held: 0,
-            value: None,
             len: 0,
             count: 0,
             last: 0,
             refused: None,
+            is_too_long: false,
         }
     }
 
     /// Forgets all records; there is room for so many bytes of others.
     fn begin(&mut self, room: usize) {
         self.room = room;
-        self.held = 0;
-        self.value = None;
         self.len = 0;
         self.count = 0;
         self.refused = None;
+        self.is_too_long = false;
     }
 
-    /// Adds a record.
-    fn add(&mut self, key: &[u8], seen: Seen<'_, Bytes>) -> Visit {
-        let value = seen.get();
-        let unpadded = size_of::<abi::Record>() + key.len() + value.len();
-        let len = unpadded.next_multiple_of(8);
+    /// Counts a record in, if there is room for it.
+    fn count_in(&mut self, key: &[u8], value: &[u8]) -> Option<abi::Record> {
+        let len = (size_of::<abi::Record>() + key.len() + value.len()).next_multiple_of(8);
         if len > self.room - self.len {
             self.refused = Some(len);
-            return Visit::Stop;
+            return None;
         }
-        let fits = len <= SPACE - self.held;
-        if !fits && self.count != 0 {
-            return Visit::Stop;
-        }
-        let record = abi::Record {
+        self.last = self.len;
+        self.len += len;
+        self.count += 1;
+        Some(abi::Record {
             next: len as u32,
             key_len: key.len() as u32,
             value_len: value.len() as u32,
             reserved: 0,
+        })
+    }
+
+    /// Adds a record, if there is space for it as well.
+    fn add(&mut self, key: &[u8], value: &[u8]) -> Visit {
+        let len = size_of::<abi::Record>() + key.len() + value.len();
+        if len.next_multiple_of(8) > SPACE - self.len {
+            self.is_too_long = self.count == 0;
+            return Visit::Stop;
+        }
+        let Some(record) = self.count_in(key, value) else {
+            return Visit::Stop;
         };
-        self.last = self.len;
-        self.len += len;
-        self.count += 1;
-        self.put(record.as_bytes());
-        self.put(key);
-        if fits {
-            self.put(value);
-            self.put(&[0; 8][..len - unpadded]);
-            return Visit::Next;
+        let mut at = self.last;
+        let padding = record.next as usize - len;
+        for part in [record.as_bytes(), key, value, &[0; 8][..padding]] {
+            if let Some(space) = self.space.get_mut(at..at + part.len()) {
+                space.copy_from_slice(part);
+            }
+            at += part.len();
         }
-        self.value = Some(self.map.keep(seen));
-        Visit::Last
+        Visit::Next
     }
 
-    /// Adds bytes, for which there is space.
-    fn put(&mut self, bytes: &[u8]) {
-        let end = self.held + bytes.len();
-        if let Some(space) = self.space.get_mut(self.held..end) {
-            space.copy_from_slice(bytes);
-            self.held = end;
+    /// Writes the records.
+    fn write(&self, to: UserPtr) -> Result {
+        match self.space.get(..self.len) {
+            Some(records) if !records.is_empty() => {
+                UserSlice::new(to, self.len).writer().write_slice(records)
+            }
+            _ => Ok(()),
         }
     }
 
-    /// Writes the records, if there are any, and returns where the last one begins.
-    fn write(&self, to: UserPtr) -> Result<Option<usize>> {
-        if self.count == 0 {
-            return Ok(None);
-        }
+    /// Writes a record that does not fit into the space, as the only one.
+    fn write_alone(&mut self, to: UserPtr, key: &[u8], value: &[u8]) -> Result {
+        let Some(record) = self.count_in(key, value) else {
+            return Ok(());
+        };
         let mut writer = UserSlice::new(to, self.len).writer();
-        writer.write_slice(&self.space[..self.held])?;
-        if let Some(value) = &self.value {
-            writer.write_slice(value)?;
-            let padding = writer.len();
-            writer.write_slice(&[0; 8][..padding])?;
-        }
-        Ok(Some(self.last))
+        writer.write(&record)?;
+        writer.write_slice(key)?;
+        writer.write_slice(value)?;
+        let padding = writer.len();
+        writer.write_slice(&[0; 8][..padding])
     }
 }

@@ -34,7 +34,7 @@ use kernel::prelude::*;
 use kernel::sync::atomic::{Atomic, Full};
 use kernel::sync::rcu::Guard;
 
-use crate::atomic::load_acquire;
+use crate::atomic::{load_acquire, write_once};
 use crate::hash::{Key, Memo};
 use crate::object::{Object, Vacant};
 use crate::quota::Charge;
@@ -82,8 +82,8 @@ pub type Entry<K> = Object<Slot<<K as Key>::Memo>, K>;
 /// The generation of the dirty that an entry was made for: whether read has it, without a search.
 ///
 /// Kept in the link of the entry until that is needed for something else: to be on the list of the
-/// expunged, which only entries of read come to, or to be retired. Tags tell what a link holds:
-/// neither the pointers nor the end of the list, nor null, have just the second bit set.
+/// expunged, which only entries of read come to, or to be retired. Tags tell what a link holds, before
+/// the entry is retired: neither pointers nor the end of the list have just the second bit set.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Birth(u64);
 
@@ -337,24 +337,28 @@ impl<K: Key> Entry<K> {
         self.head.word.xchg(P::into_word(value).as_ptr(), Full);
     }
 
-    /// Frees an entry with the value that it holds.
+    /// Frees the value that an entry holds, for who gives back the map's reference to it.
     ///
     /// # Safety
     ///
-    /// The caller gave back the last reference to the entry; a grace period has passed since it was
-    /// retired.
-    pub(crate) unsafe fn destroy<P: Policy>(
-        this: NonNull<Self>,
-        policy: &P,
-        reclaimer: &Reclaimer,
-    ) {
-        // SAFETY: The entry is the caller's. Nobody can change its word any more.
-        unsafe {
-            if let State::Live(word) = this.as_ref().state() {
-                policy.put(word, reclaimer);
-            }
-            Object::free(this, &reclaimer.ledger);
+    /// A grace period has passed since the entry was retired.
+    pub(crate) unsafe fn drop_value<P: Policy>(&self, policy: &P, reclaimer: &Reclaimer) {
+        if let State::Live(word) = self.state() {
+            // Nobody else changes it any more, or looks at it.
+            write_once(&self.head.word, State::DELETED);
+            // SAFETY: By the contract of the function.
+            unsafe { policy.put(word, reclaimer) }
         }
+    }
+
+    /// Frees an entry, without a value.
+    ///
+    /// # Safety
+    ///
+    /// The caller gave back the last reference to the entry.
+    pub(crate) unsafe fn destroy(this: NonNull<Self>, reclaimer: &Reclaimer) {
+        // SAFETY: The entry is the caller's; the map's reference was given back, hence its value freed.
+        unsafe { Object::free(this, &reclaimer.ledger) }
     }
 }
 

@@ -82,7 +82,8 @@ impl<K: Key, P: Policy> Map<K, P> {
         self.reclaimer.ledger.uncharge(Table::<K>::BYTES);
     }
 
-    /// Gives back the map's reference to an entry.
+    /// Frees the value of an entry and gives back the map's reference to it: what others may still
+    /// have is a reference to its key.
     ///
     /// # Safety
     ///
@@ -90,8 +91,9 @@ impl<K: Key, P: Policy> Map<K, P> {
     unsafe fn put_entry(&self, entry: NonNull<Entry<K>>) {
         // SAFETY: The map's reference keeps the entry valid until it is given back here.
         unsafe {
+            entry.as_ref().drop_value(&self.policy, &self.reclaimer);
             if entry.as_ref().put() {
-                Entry::destroy(entry, &self.policy, &self.reclaimer);
+                Entry::destroy(entry, &self.reclaimer);
             }
         }
     }

@@ -6,7 +6,7 @@
 //!
 //! A map is two hash tables that share their entries:
 //!
-//! * `read` is complete most of the time, and never gets new keys. Lookups, and stores to keys that
+//! * `read` is complete most of the time, and gets no new keys. Lookups, and stores to keys that
 //!   it has, work on its entries by atomic operations, without the mutex.
 //! * `dirty` exists while `amended` is set. It has all the live entries of read, and the keys that
 //!   are newer than read. New keys go there, with the mutex held.
@@ -428,7 +428,7 @@ impl<K: Key, P: Policy> Map<K, P> {
     }
 
     /// Stores a value unless the key has one, which `look` looks at instead, in a read-side section: it
-    /// must not sleep, and may be called several times. Otherwise as [`Map::swap_prepared`].
+    /// must not sleep, nor use the map, and may be called several times. Otherwise as [`Map::swap_prepared`].
     pub fn load_or_store_with<'m, 'k, R>(
         &'m self,
         key: K::Input<'k>,

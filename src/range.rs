@@ -23,7 +23,7 @@ use crate::map::Map;
 use crate::object::{Object, Stored};
 use crate::rcu::Shared;
 use crate::table::Leaf;
-use crate::value::{Counted, Policy, Seen, ValueRef};
+use crate::value::{Counted, Policy, ValueRef};
 
 /// Pairs to which references are taken at a time.
 const BATCH: usize = 32;
@@ -69,10 +69,11 @@ impl<K: Key, P: Policy> Deref for KeyRef<'_, K, P> {
 impl<K: Key, P: Policy> Drop for KeyRef<'_, K, P> {
     fn drop(&mut self) {
         // SAFETY: Our reference keeps the entry valid until it is given back; the last one to give
-        // back owns it. The map gives its own back only after a grace period, so no reader is left.
+        // back owns it. The map gives its own back only after a grace period, so no reader is left,
+        // and has then freed the value.
         unsafe {
             if self.entry.as_ref().put() {
-                Entry::destroy(self.entry, &self.map.policy, &self.map.reclaimer);
+                Entry::destroy(self.entry, &self.map.reclaimer);
             }
         }
     }
@@ -345,6 +346,19 @@ impl<'g, K: Key> Selection<'g, K> {
 }
 
 impl<'m, K: Key, S: Stored> Walk<'m, '_, K, Counted<S>> {
+    /// The next pair, with references to it; `None` if the walk is over. Process context.
+    pub fn next_pair(&mut self) -> Option<Pair<'m, K, S>> {
+        let map = self.map;
+        let mut pair = None;
+        while pair.is_none() && !self.is_over() {
+            self.section_of_entries(|entry, seen| {
+                pair = Some((KeyRef::new(map, entry), seen.count(&map.reclaimer)));
+                Visit::Last
+            });
+        }
+        pair
+    }
+
     /// The next pairs, with references to them: none only if the walk is over. Process context.
     pub fn next_batch(&mut self) -> Batch<'m, K, S> {
         let map = self.map;
@@ -423,10 +437,5 @@ impl<K: Key, S: Stored> Map<K, Counted<S>> {
                 }
             }
         }
-    }
-
-    /// Takes a reference to a value, in the section in which it was seen.
-    pub fn keep<'m>(&'m self, seen: Seen<'_, S>) -> ValueRef<'m, S> {
-        seen.count(&self.reclaimer)
     }
 }

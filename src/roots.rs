@@ -23,7 +23,8 @@
 //!   memory is used again only after a grace period.
 //! - **I6** Entry, value node and table are each retired exactly once, by exactly one of: promotion
 //!   (from the explicit list), removal, sweep, replacement of a table, Clear, and the end of the
-//!   map. The value that is in an entry *when it is freed* goes with it.
+//!   map. The value that is in an entry *when the map gives it back*, a grace period later, goes with
+//!   it; what Range still holds then is the key.
 //! - **I7** Nothing that a sleeping Range holds delays the freeing of anything but itself.
 //! - **I8** The end of a map: no users (it is borrowed by all of them); the worker is stopped; what
 //!   is retired is drained until nothing is left; then the rest is freed. Nothing runs in the text
@@ -186,12 +187,16 @@ impl<K: Key> Editor<K> for Locked<'_, K> {
         self.read().as_ptr() == self.dirty().as_ptr()
     }
 
+    fn expunges(&self) -> bool {
+        !self.is_alone() && self.has_deleted()
+    }
+
     /// The seed's `tryExpungeLocked`: Deleted entries become Expunged, and are not in dirty any more.
     ///
     /// I1: Expunged first, and then not in dirty, before the copy can be seen.
     fn keep(&self, entry: Shared<'_, Entry<K>>) -> bool {
         // Without a look at the entry, if nothing is deleted.
-        if self.is_alone() || !self.has_deleted() || !entry.try_expunge_locked() {
+        if !self.expunges() || !entry.try_expunge_locked() {
             return true;
         }
         count(&self.counters().expunged, 1);
@@ -244,13 +249,14 @@ impl<'m, K: Key> Locked<'m, K> {
         self.roots.read(self).1
     }
 
-    /// The dirty table; the read table while not amended.
+    /// The dirty table: the read table while not amended, and perhaps even so.
     pub(crate) fn dirty(&self) -> Shared<'_, Table<K>> {
         self.roots.dirty(self)
     }
 
     /// Whether keys are deleted, for one who is about to add a key: that is counted as live already,
-    /// but not in its slot yet. May say so while a store or a delete is in flight elsewhere.
+    /// but not in its slot yet. May fail to say so while a store or a delete is in flight elsewhere:
+    /// the count of live keys is never too low.
     fn has_deleted(&self) -> bool {
         let dirty = self.dirty();
         dirty.used() + 1 > dirty.era().live()

@@ -59,6 +59,9 @@ pub(crate) trait Editor<K: Key>: Protects {
     /// Whether all of the table is its own, and nothing shared with another one.
     fn is_alone(&self) -> bool;
 
+    /// Whether deleted entries are left out when a segment is copied.
+    fn expunges(&self) -> bool;
+
     /// Whether an entry goes into the copy of its segment. If not, it is not in the table any more.
     fn keep(&self, entry: Shared<'_, Entry<K>>) -> bool;
 
@@ -103,10 +106,11 @@ impl<K: Key> Table<K> {
         // Bits in which hashes differ from this one: those of all entries, and of those that a new
         // segment would get.
         let (mut all, mut kept, mut differ) = (0, 0, 0);
+        let expunges = editor.expunges();
         path.segment(editor).prefetch_entries();
         for entry in path.segment(editor).get().entries() {
             all |= entry.hash() ^ hash;
-            if editor.is_alone() || entry.state() != State::Deleted {
+            if !expunges || entry.state() != State::Deleted {
                 kept += 1;
                 differ |= entry.hash() ^ hash;
             }

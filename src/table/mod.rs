@@ -235,7 +235,8 @@ impl<K: Key> Table<K> {
     /// Counts a miss; whether it is time for promotion.
     ///
     /// A store of what was loaded and one, not an atomic increment, which would make every miss
-    /// fight for the line: a miss that is lost delays a promotion by one.
+    /// fight for the line: a miss that is lost delays a promotion by one. One that comes late may bring
+    /// back those of the generation before, whose promotion is then followed soon by another.
     #[inline]
     pub(crate) fn count_miss(&self) -> bool {
         write_once(&self.misses.0, self.misses().wrapping_add(1));
@@ -293,7 +294,7 @@ impl<K: Key> Table<K> {
         }
     }
 
-    /// Frees all parts of the table but one empty segment: it is as when it was new. Returns the bytes
+    /// Frees all parts of the table but the first segment, and makes that empty. Returns the bytes
     /// that have been freed. Sleeps.
     ///
     /// # Safety

@@ -158,7 +158,7 @@ impl<K: Key> Segment<K> {
     }
 
     /// The entries whose home may be that one; if a tag is given, those that carry it, and perhaps
-    /// others.
+    /// others. The home is one of this segment.
     #[inline(always)]
     pub(super) fn probe<'p>(&'p self, home: usize, tag: u64) -> Probe<'p, K> {
         let bucket = self.bucket(home);
@@ -181,7 +181,8 @@ impl<K: Key> Segment<K> {
     fn bucket(&self, home: usize) -> &Bucket<K> {
         debug_assert!(home < self.buckets.len());
         // SAFETY: Homes come from `home`, which takes a fraction, less than one, of the number of
-        // buckets; or are the next one, after a look whether there is one.
+        // buckets; or are the next one, after a look whether there is one. All segments of a chain
+        // have the same number.
         unsafe { self.buckets.get_unchecked(home) }
     }
 

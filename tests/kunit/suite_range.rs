@@ -3,10 +3,14 @@
 //! Walks, by callback and in batches, with changes in between.
 
 use kernel::prelude::*;
-use syncmap::range::Cursor;
+use kernel::sync::atomic::{Atomic, Relaxed};
+use syncmap::map::Map;
+use syncmap::object::Fixed;
+use syncmap::range::{Cursor, Visit};
+use syncmap::value::{Borrowed, Pointer};
 
 use crate::keys::{Constant, Good, Number, Truncated};
-use crate::support::{filled, numbers, sleep, store, value, Numbers, QUIET};
+use crate::support::{filled, numbers, sleep, store, value, Numbers, Random, QUIET};
 use crate::values::counted;
 
 /// Counts visits of keys.
@@ -89,6 +93,60 @@ fn changing<K: Number>(change: impl Fn(&Numbers<K>, u64) -> Result) -> Result<Vi
     });
     result?;
     Ok(visits)
+}
+
+/// A walk by sections of random length, during which other keys come and go.
+fn sections_of<K: Number>(seed: u64) -> Result {
+    counted(|| {
+        let mut random = Random::new(seed);
+        let keys = [3, 6, 7, 8, 20, 90, 300, 700][random.below(8) as usize];
+        let map = filled::<K>(0..keys, QUIET)?;
+        let mut visits = Visits::of(4000)?;
+        let mut walk = map.walk(Cursor::Start);
+        let mut newer = 1000;
+        while !walk.is_over() {
+            let mut left = random.below(40);
+            let stops = random.below(2) == 0 && left > 0;
+            let mut ended = 0;
+            walk.section(|key, _| {
+                ended += usize::from(left == 0);
+                if left == 0 && stops {
+                    return Visit::Stop;
+                }
+                visits.add(key.number());
+                match left.checked_sub(1) {
+                    Some(rest) => {
+                        left = rest;
+                        Visit::Next
+                    }
+                    None => Visit::Last,
+                }
+            });
+            check!(ended <= 1, "goes on after its end");
+            for _ in 0..random.below(12) {
+                let other = K::make(1000 + random.below(newer - 999));
+                match random.below(9) {
+                    0 => map.sweep(),
+                    1 => map.promote_now(),
+                    2 => drop(map.load_and_delete(&other)),
+                    3 => drop(map.try_delete(&other)),
+                    _ if newer < 1700 => {
+                        store(&map, newer, newer)?;
+                        newer += 1;
+                    }
+                    _ => {}
+                }
+            }
+        }
+        check!(
+            visits.all(0..keys as usize, |n| n == 1),
+            "{} {}",
+            seed,
+            keys
+        );
+        check!(visits.all(1000..1700, |n| n <= 1), "{} {}", seed, keys);
+        Ok(())
+    })
 }
 
 #[kunit_tests(syncmap_range)]
@@ -390,6 +448,48 @@ mod tests {
         let batch = map.walk(Cursor::Start).next_batch();
         check!(batch.is_last() && batch.pairs().next().is_none());
         map.range(|_, _| false);
+        Ok(())
+    }
+
+    /// Sections that end anywhere, behind a pair or before it, with changes in between.
+    #[test]
+    fn sections() -> Result {
+        for seed in 0..100 {
+            sections_of::<Good>(seed)?;
+            sections_of::<Truncated>(seed)?;
+        }
+        for seed in 0..20 {
+            sections_of::<Constant>(seed)?;
+        }
+        Ok(())
+    }
+
+    /// Who walks holds a key, not a value: a pointer of the caller's is released by the worker.
+    #[test]
+    fn walk_holds_no_value() -> Result {
+        static RELEASED: Atomic<usize> = Atomic::new(0);
+        unsafe fn release(_: core::ptr::NonNull<kernel::ffi::c_void>) {
+            RELEASED.fetch_add(1usize, Relaxed);
+        }
+        let words = [0u64; 4];
+        // SAFETY: `release` does nothing with the pointers.
+        let policy = unsafe { Borrowed::new(Some(release)) };
+        let map = KBox::pin_init(
+            Map::<Fixed<u64>, Borrowed>::with_policy(policy, QUIET, GFP_KERNEL),
+            GFP_KERNEL,
+        )?;
+        for (key, word) in words.iter().enumerate() {
+            let word = Pointer::new(core::ptr::from_ref(word).cast_mut().cast())?;
+            map.swap_prepared(key as u64, word, GFP_KERNEL)?;
+        }
+        let mut walk = map.walk(Cursor::Start);
+        walk.section(|_, _| Visit::Last);
+        map.clear(GFP_KERNEL)?;
+        map.drain();
+        map.drain();
+        check_eq!(RELEASED.load(Relaxed), words.len());
+        drop(walk);
+        check_eq!(RELEASED.load(Relaxed), words.len());
         Ok(())
     }
 }
