@@ -31,8 +31,10 @@ if [ -n "${UML:-}" ]; then
 	# Modules lie behind all memory; calls from them reach back 2 GiB, no more,
 	# and where they do not, nobody notices until things go wrong.
 	memory=1792M
+	debug=
 	if [ "$UML" = kunit ]; then
 		memory=768M
+		debug=slab_debug=FZP # what is freed is overwritten: no use stays unseen
 		taint=$((1 << 18)) # a test was run, says KUnit
 	fi
 	# In 7.3, UML's own second processor offends against RCU when it starts.
@@ -41,9 +43,9 @@ if [ -n "${UML:-}" ]; then
 	# shellcheck disable=SC2016 # expanded inside the root
 	machine=(sh -c 'exec /kernel/linux mem="$1" ncpus=2 seccomp=on panic=-1 \
 		initrd=/guest/initramfs con=null con0=null,fd:1 con1=null,fd:3 \
-		con2=null,fd:4 loglevel=8 \
+		con2=null,fd:4 loglevel=8 $2 \
 		>/guest/console.log 2>&1 </dev/null 3>/guest/output.log \
-		4>/guest/verdict.log' guest "$memory")
+		4>/guest/verdict.log' guest "$memory" "$debug")
 else
 	kernel=$(readlink -f "$(kernel_dir)")
 	# /dev/kvm without these flags cannot run a kernel, although it opens.
