@@ -244,10 +244,11 @@ impl<'m, K: Key, P: Policy> Walk<'m, '_, K, P> {
         matches!(self.position, Position::Over)
     }
 
-    /// Goes through the next pairs in one read-side section, in which `f` must not sleep. Process
-    /// context; others may get their turn behind the section. How many
-    /// come is up to `f`, and to how many can be looked at without holding others up; there may be
-    /// none although the walk is not over.
+    /// Goes through the next pairs in one read-side section, in which `f` must not sleep.
+    ///
+    /// Process context; sleeps behind the section, if only to let others run. How many pairs come is
+    /// up to `f`, and to how many can be looked at without holding others up; there may be none
+    /// although the walk is not over.
     pub fn section(&mut self, mut f: impl FnMut(&K::Ref, P::Seen<'_>) -> Visit) {
         self.section_of_entries(|entry, seen| {
             f(Object::payload(entry.as_ptr(), entry.get()), seen)
