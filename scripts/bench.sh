@@ -3,7 +3,7 @@
 #
 # make bench: measures the map against its peers, in the kernel (User Mode Linux),
 # in userspace, and through system calls, and writes docs/benchmarks.md: in half an
-# hour.  With QUICK=1 in five minutes, with ONLY=kernel, host or syscall for a part:
+# hour.  With QUICK=1 in under five minutes, with ONLY=kernel, host or syscall for a part:
 # then there are tables in the terminal only.
 
 # shellcheck source=scripts/lib.sh
@@ -16,33 +16,30 @@ esac
 wanted() { [ -z "${ONLY:-}" ] || [ "$ONLY" = "$1" ]; }
 export QUICK=${QUICK:-}
 
-# memory: the same for memory, which each contender has to itself for a while.
+# memory ROUND: the same for memory, which each contender has to itself for a while.
 memory() {
-	local round contender workload rounds=7
-	[ -z "$QUICK" ] || rounds=3
-	for ((round = 1; round <= rounds; round++)); do
-		for contender in syncmap syncmap-counted rhashtable xarray hashtable \
-			rbtree; do
-			for workload in memory memory-in-order; do
-				say "memory:workloads=$workload contenders=$contender" \
-					"sizes=65536 rounds=1 first_round=$round"
-			done
+	local contender workload
+	local contenders='syncmap syncmap-counted rhashtable xarray hashtable rbtree'
+	for contender in $contenders; do
+		for workload in memory memory-in-order; do
+			say "memory:workloads=$workload contenders=$contender" \
+				"sizes=65536"
 		done
 	done
-	[ -z "$QUICK" ] || return 0
-	for contender in syncmap syncmap-counted rhashtable xarray hashtable rbtree; do
+	[ "$1" -eq 1 ] && [ -z "$QUICK" ] || return 0
+	for contender in $contenders; do
 		say "memory of 1 Mi keys:workloads=memory contenders=$contender" \
-			"sizes=1048576 rounds=1"
+			"sizes=1048576"
 	done
 }
 
-# groups KERNEL: titles and module parameters of what is measured on it.
+# groups KERNEL ROUND: titles and module parameters of what is measured on it.
 groups() {
 	local core='lookup-hit,lookup-miss,overwrite,churn,insert'
 	local few=$core,fill-worst,copy-all,start-dirty-worst,lookup-dirty,lookup-read
 	few+=',read-heavy-uniform,exchange-uniform,rapid-grow-uniform'
 	local all=$few,read-heavy-zipf,exchange-zipf,rapid-grow-zipf
-	[ "$1" != up ] || memory
+	[ "$1" != up ] || memory "$2"
 	if [ -n "$QUICK" ]; then
 		say "64 Ki keys:sizes=65536 ops=32768 samples=4096 workloads=$few"
 		say "Go's benchmarks:go=1 sizes=1024 ops=32768 samples=0"
@@ -75,10 +72,11 @@ in_guest() {
 	collect "$dir/console.log" "$dir/output.log"
 }
 
+# kernel KERNEL ROUND
 kernel() {
 	local out
 	out=$(UML=$1 BENCH=1 "$SCRIPTS/module.sh") || return
-	groups "$1" >"$bench/groups-$1"
+	groups "$1" "$2" | sed "s/\$/ rounds=1 first_round=$2/" >"$bench/groups-$1"
 	in_guest "$1" "$SCRIPTS/job-bench.sh" \
 		"$out/syncmap_bench.ko=/syncmap_bench.ko" "$bench/groups-$1=/groups"
 }
@@ -87,14 +85,35 @@ syscalls() {
 	local out programs
 	out=$(UML=up "$SCRIPTS/module.sh") || return
 	programs=$("$SCRIPTS/programs.sh" tests/bench/syscall) || return
-	if [ -n "$QUICK" ]; then
-		printf '%s\n' --size 65536 --value 8 --milliseconds 10 --samples 2000
-	fi >"$bench/arguments"
+	{
+		printf '%s\n' --rounds 1 --first-round "$1"
+		[ -z "$QUICK" ] || printf '%s\n' --size 65536 --value 8 \
+			--milliseconds 10 --samples 2000
+	} >"$bench/arguments"
 	in_guest up "$SCRIPTS/job-bench-syscall.sh" "$out/syncmap.ko=/syncmap.ko" \
 		"$programs/bench_syscall=/bench_syscall" "$bench/arguments=/arguments"
 }
 
-host() { "$SCRIPTS/bench-host.sh" >>"$results"; }
+host() { "$SCRIPTS/bench-host.sh" --rounds 1 --first-round "$1" >>"$results"; }
+
+# one_round ROUND: whoever is compared has a turn within minutes of the others, so
+# that what else this machine does meanwhile meets them all.
+one_round() {
+	if wanted kernel; then
+		say "    Lookups in the kernel, one and two threads"
+		kernel smp "$1" || return
+		say "    Updates in the kernel, one processor"
+		kernel up "$1" || return
+	fi
+	if wanted host; then
+		say "    Maps of userspace on this machine"
+		host "$1" || return
+	fi
+	if wanted syscall; then
+		say "    System calls"
+		syscalls "$1"
+	fi
+}
 
 code() { "$SCRIPTS/bench-code.sh" >>"$results"; }
 
@@ -109,22 +128,14 @@ report() {
 		/bench/results.jsonl
 }
 
-# Only what is in the tree can be measured or reported.
-steps=()
-! wanted kernel || steps+=(smp up code)
-if wanted host && [ -e "$SCRIPTS/bench-host.sh" ]; then steps+=(host); fi
-if wanted syscall && [ -e "$SCRIPTS/job-bench-syscall.sh" ]; then
-	steps+=(syscall)
-fi
-[ ! -e "$SOURCE/tests/bench/report.py" ] || steps+=(report)
-
-STEPS=$((5 + ${#steps[@]}))
-[ ! -e "$SOURCE/tests/bench/report.py" ] || STEPS=$((STEPS + 1))
+rounds=7
+[ -z "$QUICK" ] || rounds=3
+STEPS=$((7 + rounds))
+! wanted kernel || STEPS=$((STEPS + 1))
 step "Tools of this machine" "$SCRIPTS/host.sh"
 step "Toolchain root (Debian 13)" "$SCRIPTS/root.sh"
 step "Stock Debian kernel" "$SCRIPTS/kernel.sh"
-[ ! -e "$SOURCE/tests/bench/report.py" ] ||
-	step "Bench root (Debian 13)" "$SCRIPTS/root.sh" bench
+step "Bench root (Debian 13)" "$SCRIPTS/root.sh" bench
 step "Kernel of the bench, with SMP" env UML=smp "$SCRIPTS/uml.sh"
 step "Kernel of the bench, without" env UML=up "$SCRIPTS/uml.sh"
 lock_work
@@ -135,15 +146,10 @@ mkdir -p "$bench"
 load=$(cut -d' ' -f1 /proc/loadavg)
 [ "${load%.*}" -eq 0 ] ||
 	say "      Others are busy on this machine (load $load): expect noise."
-for name in "${steps[@]}"; do
-	case $name in
-	smp) step "Lookups in the kernel, one and two threads" kernel smp ;;
-	up) step "Updates in the kernel, one processor" kernel up ;;
-	code) step "Instructions of the hot paths" code ;;
-	host) step "Maps of userspace on this machine" host ;;
-	syscall) step "System calls" syscalls ;;
-	report) step "Report" report ;;
-	esac
+for ((round = 1; round <= rounds; round++)); do
+	step "Round $round of $rounds" one_round "$round"
 done
+! wanted kernel || step "Instructions of the hot paths" code
+step "Report" report
 show_times
 say "$(wc -l <"$results") results: $results"

@@ -34,7 +34,7 @@ struct latency {
 
 struct plan {
 	const char *where;
-	size_t rounds, milliseconds, samples;
+	size_t first_round, rounds, milliseconds, samples;
 	size_t sizes[LIST_MAX], size_count;
 	size_t values[LIST_MAX], value_count;
 	struct contender contenders[LIST_MAX];
@@ -113,6 +113,7 @@ static size_t samples_for(const struct plan *plan,
 		1 + plan->samples / 64;
 }
 
+/* @round: 0 if it does not count. */
 static void bench_one(const struct plan *plan, struct contender *me,
 		      const struct workload *workload, size_t round,
 		      size_t calls, uint64_t *times)
@@ -126,7 +127,6 @@ static void bench_one(const struct plan *plan, struct contender *me,
 		measure(me, workload, samples, times);
 		latency = latency_of(times, samples);
 	}
-	/* The first is for warming up. */
 	if (round)
 		report(plan, me, workload, round,
 		       calls * keys_per_call(me, workload), ns, &latency);
@@ -148,13 +148,16 @@ static void bench_shape(struct plan *plan, const struct shape *shape)
 	}
 	for (w = 0; w < ARRAY_SIZE(workloads); w++)
 		calls[w] = calls_for(plan, &plan->contenders[0], &workloads[w]);
+	/* The first is for warming up. */
 	for (round = 0; round <= plan->rounds; round++) {
+		const size_t number = round ? plan->first_round + round - 1 : 0;
+
 		for (w = 0; w < ARRAY_SIZE(workloads); w++) {
 			/* Each comes first in its turn. */
 			for (i = 0; i < count; i++)
 				bench_one(plan,
-					  &plan->contenders[(i + round) % count],
-					  &workloads[w], round, calls[w], times);
+					  &plan->contenders[(i + number) % count],
+					  &workloads[w], number, calls[w], times);
 		}
 		fprintf(stderr,
 			"system calls: %zu keys, values of %zu bytes: round %zu of %zu\n",
@@ -183,6 +186,7 @@ static void usage(FILE *to)
 		"  -v, --value=BYTES      values so long, 8 to %zu, a multiple of 8;\n"
 		"                         may be repeated (8, 64)\n"
 		"  -r, --rounds=N         rounds (7)\n"
+		"  -f, --first-round=N    the number of the first round (1)\n"
 		"  -m, --milliseconds=N   time of one measurement (50)\n"
 		"  -l, --samples=N        calls whose latency is taken (20000)\n"
 		"  -w, --where=NAME       what the results say (syscall)\n"
@@ -235,6 +239,7 @@ static void parse(struct plan *plan, int argc, char **argv)
 		{ "size", required_argument, NULL, 's' },
 		{ "value", required_argument, NULL, 'v' },
 		{ "rounds", required_argument, NULL, 'r' },
+		{ "first-round", required_argument, NULL, 'f' },
 		{ "milliseconds", required_argument, NULL, 'm' },
 		{ "samples", required_argument, NULL, 'l' },
 		{ "where", required_argument, NULL, 'w' },
@@ -243,7 +248,7 @@ static void parse(struct plan *plan, int argc, char **argv)
 	};
 	int option;
 
-	while ((option = getopt_long(argc, argv, "c:s:v:r:m:l:w:h", options,
+	while ((option = getopt_long(argc, argv, "c:s:v:r:f:m:l:w:h", options,
 				     NULL)) != -1) {
 		switch (option) {
 		case 'c':
@@ -260,6 +265,10 @@ static void parse(struct plan *plan, int argc, char **argv)
 			break;
 		case 'r':
 			plan->rounds = number(optarg, "rounds", 1, 1000, 1);
+			break;
+		case 'f':
+			plan->first_round = number(optarg, "first-round", 1,
+						   1000, 1);
 			break;
 		case 'm':
 			plan->milliseconds = number(optarg, "milliseconds", 1,
@@ -288,6 +297,7 @@ int main(int argc, char **argv)
 {
 	struct plan plan = {
 		.where = "syscall",
+		.first_round = 1,
 		.rounds = 7,
 		.milliseconds = 50,
 		.samples = 20000,
