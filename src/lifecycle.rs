@@ -50,7 +50,7 @@ impl<K: Key, P: Policy> Map<K, P> {
     /// An empty table with an era of its own, for Clear. Does not wait for memory to come back.
     pub(crate) fn new_empty(&self, flags: Flags) -> Option<NonNull<Table<K>>> {
         let charge = |bytes| self.reclaimer.ledger.charge(bytes).ok_or(edquot());
-        let table = TableBox::empty(self.options.limits.entries, flags, charge);
+        let table = TableBox::empty(self.limits.entries, flags, charge);
         table.ok().map(TableBox::publish)
     }
 

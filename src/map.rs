@@ -32,12 +32,12 @@
 use kernel::alloc::Flags;
 use kernel::prelude::*;
 use kernel::sync::rcu::{self, Guard};
-use kernel::sync::{new_mutex, Mutex};
+use kernel::sync::{new_mutex, Arc, Mutex};
 
 use crate::entry::{Admit, Entry, Put, State};
 use crate::hash::{Key, Seed};
 use crate::object::{Fixed, Stored};
-use crate::quota::{edquot, Ledger, Limits};
+use crate::quota::{edquot, Account, Ledger, Limits};
 use crate::rcu::{Owner, Reclaimer, Shared};
 use crate::roots::{Found, Guarded, Locked, Roots};
 use crate::table::{Supply, Table, TableBox};
@@ -57,7 +57,8 @@ pub struct Map<K: Key, P: Policy> {
     #[pin]
     pub(crate) mu: Mutex<Guarded<K>>,
     pub(crate) seed: Seed,
-    pub(crate) options: Options,
+    pub(crate) limits: Limits,
+    sweep: bool,
     pub(crate) policy: P,
     #[pin]
     pub(crate) worker: Worker,
@@ -72,10 +73,12 @@ pub type SyncMap<K, V> = Map<Fixed<K>, Counted<Fixed<V>>>;
 pub type ByteMap = Map<crate::object::Bytes, Counted<crate::object::Bytes>>;
 
 /// How a map is made.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Options {
     /// What the map may hold.
     pub limits: Limits,
+    /// What it shares a limit of bytes with, if anything.
+    pub account: Option<Arc<Account>>,
     /// Whether deleted keys are freed without further stores. Off only in tests that look at the
     /// tables themselves.
     pub sweep: bool,
@@ -85,6 +88,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             limits: Limits::NONE,
+            account: None,
             sweep: true,
         }
     }
@@ -143,12 +147,22 @@ type PutResult<'m, 'k, K, P> = StoreResult<
     <P as Policy>::Value<'m>,
 >;
 
+type TryPutResult<'m, P> = core::result::Result<
+    Put<<P as Policy>::Value<'m>, <P as Policy>::Old<'m>>,
+    TryStoreError<<P as Policy>::Value<'m>>,
+>;
+
 impl<K: Key, P: Policy> Map<K, P> {
     /// Makes an empty map. Sleeps if `flags` allow it; fails with `ENOMEM` or `EDQUOT`.
     pub fn with_policy(policy: P, options: Options, flags: Flags) -> impl PinInit<Self, Error> {
         pin_init::pin_init_scope(move || {
-            let ledger = Ledger::new(options.limits.bytes);
-            let max = options.limits.entries;
+            let Options {
+                limits,
+                account,
+                sweep,
+            } = options;
+            let ledger = Ledger::new(limits.bytes, account);
+            let max = limits.entries;
             let charge = |bytes| ledger.charge(bytes).ok_or(edquot());
             let first = TableBox::empty(max, flags, charge)?;
             let spare = TableBox::empty(max, flags, charge)?;
@@ -157,7 +171,8 @@ impl<K: Key, P: Policy> Map<K, P> {
                 roots,
                 mu <- new_mutex!(guarded, "syncmap"),
                 seed: Seed::random(),
-                options,
+                limits,
+                sweep,
                 policy,
                 // SAFETY: The map stops the worker before it ends.
                 worker <- unsafe { Worker::new(Tasks {
@@ -252,7 +267,7 @@ impl<K: Key, P: Policy> Map<K, P> {
 
     /// Lets deleted keys be swept: soon, or now if they are more than a quarter of all.
     fn deleted(&self, table: &Table<K>) {
-        if self.options.sweep {
+        if self.sweep {
             let used = table.used();
             let deleted = used.saturating_sub(table.era().live());
             self.worker.request_sweep(used >= 64 && deleted > used / 4);
@@ -277,51 +292,91 @@ impl<K: Key, P: Policy> Map<K, P> {
             });
         }
         let hash = self.hash(K::query(&key));
-        let mut due = false;
+        let (tried, due) = self.put_lock_free(hash, K::query(&key), value, &mut accept, dirty_hit);
+        if due {
+            self.try_promote();
+        }
+        match tried {
+            Put::Expunged(value) => self.put_locked(key, hash, value, accept, dirty_hit, flags),
+            Put::Full(value) => Err(StoreError {
+                error: edquot(),
+                key,
+                value,
+            }),
+            done => Ok(done),
+        }
+    }
+
+    /// The part of [`Map::put`] that needs no mutex, and whether a promotion is due.
+    ///
+    /// `Put::Expunged` also if there is no entry.
+    #[inline]
+    fn put_lock_free<'m>(
+        &'m self,
+        hash: u32,
+        key: &K::Ref,
+        value: P::Value<'m>,
+        accept: &mut impl FnMut(Option<P::Seen<'_>>) -> bool,
+        dirty_hit: DirtyHit,
+    ) -> (Put<P::Value<'m>, P::Old<'m>>, bool) {
         let guard = rcu::read_lock();
-        let query = K::query(&key);
         let (read, amended) = self.roots.read(&guard);
         let found = match amended {
-            true => self.roots.lookup_in_dirty(hash, query, &guard),
-            false => match read.find(hash, query, &guard) {
+            true => self.roots.lookup_in_dirty(hash, key, &guard),
+            false => match read.find(hash, key, &guard) {
                 Some(entry) => Found::Read(entry, read),
                 None => Found::Nowhere,
             },
         };
-        let tried = match found {
+        match found {
             Found::Read(entry, table) => {
-                entry.try_put::<P>(value, &mut accept, table.era(), &self.reclaimer, &guard)
+                let tried = entry.try_put::<P>(value, accept, table.era(), &self.reclaimer, &guard);
+                (tried, false)
             }
             Found::Dirty(entry, dirty) => {
-                let tried =
-                    entry.try_put::<P>(value, &mut accept, dirty.era(), &self.reclaimer, &guard);
-                if dirty_hit == DirtyHit::Miss && matches!(tried, Put::Done(_) | Put::Refused(_)) {
-                    due = dirty.count_miss();
-                }
-                tried
+                let tried = entry.try_put::<P>(value, accept, dirty.era(), &self.reclaimer, &guard);
+                let missed =
+                    dirty_hit == DirtyHit::Miss && matches!(tried, Put::Done(_) | Put::Refused(_));
+                (tried, missed && dirty.count_miss())
             }
             Found::Missed(dirty) => {
                 dirty.prefetch_insert(hash, &guard);
-                Put::Expunged(value)
+                (Put::Expunged(value), false)
             }
-            Found::Nowhere => Put::Expunged(value),
-        };
-        drop(guard);
-        if due {
-            self.try_promote();
+            Found::Nowhere => (Put::Expunged(value), false),
         }
-        let value = match tried {
-            Put::Expunged(value) => value,
-            Put::Full(value) => {
-                return Err(StoreError {
-                    error: edquot(),
-                    key,
-                    value,
-                })
-            }
-            done => return Ok(done),
-        };
-        self.put_locked(key, hash, value, accept, dirty_hit, flags)
+    }
+
+    /// [`Map::put`] without the mutex, in any context but NMI.
+    fn try_put<'m>(
+        &'m self,
+        key: &K::Ref,
+        value: P::Value<'m>,
+        mut accept: impl FnMut(Option<P::Seen<'_>>) -> bool,
+        dirty_hit: DirtyHit,
+    ) -> TryPutResult<'m, P> {
+        if !P::is_for(&value, &self.reclaimer) {
+            return Err(TryStoreError {
+                error: EINVAL,
+                value,
+            });
+        }
+        let hash = self.hash(key);
+        let (tried, due) = self.put_lock_free(hash, key, value, &mut accept, dirty_hit);
+        if due {
+            self.worker.request_promotion();
+        }
+        match tried {
+            Put::Full(value) => Err(TryStoreError {
+                error: edquot(),
+                value,
+            }),
+            Put::Expunged(value) => Err(TryStoreError {
+                error: EAGAIN,
+                value,
+            }),
+            done => Ok(done),
+        }
     }
 
     /// The part of [`Map::put`] that needs the mutex: an Expunged entry, or none.
@@ -377,7 +432,7 @@ impl<K: Key, P: Policy> Map<K, P> {
             if !accept(None) {
                 return Ok(Put::Refused(value));
             }
-            let chain = self.options.limits.chain;
+            let chain = self.limits.chain;
             let refusal = if chain != usize::MAX && dirty.is_crowded(hash, chain, &locked) {
                 Some(E2BIG)
             } else if !dirty.era().admit() {
@@ -455,30 +510,31 @@ impl<K: Key, P: Policy> Map<K, P> {
         key: &K::Ref,
         value: P::Value<'m>,
     ) -> core::result::Result<Option<P::Old<'m>>, TryStoreError<P::Value<'m>>> {
-        if !P::is_for(&value, &self.reclaimer) {
-            return Err(TryStoreError {
-                error: EINVAL,
-                value,
-            });
-        }
-        let guard = rcu::read_lock();
-        let tried = match self.roots.lookup(self.hash(key), key, &guard) {
-            Found::Read(entry, table) | Found::Dirty(entry, table) => {
-                entry.try_put::<P>(value, |_| true, table.era(), &self.reclaimer, &guard)
-            }
-            Found::Nowhere | Found::Missed(_) => Put::Expunged(value),
-        };
-        match tried {
+        match self.try_put(key, value, |_| true, DirtyHit::Free)? {
             Put::Done(old) => Ok(old),
-            Put::Full(value) => Err(TryStoreError {
-                error: edquot(),
-                value,
-            }),
-            Put::Expunged(value) | Put::Refused(value) => Err(TryStoreError {
-                error: EAGAIN,
-                value,
-            }),
+            // Nothing was refused.
+            _ => Ok(None),
         }
+    }
+
+    /// [`Map::load_or_store_with`] without sleeping, where [`Map::try_store`] would store. Any context
+    /// but NMI; lock-free.
+    pub fn try_load_or_store_with<'m, R>(
+        &'m self,
+        key: &K::Ref,
+        value: P::Value<'m>,
+        mut look: impl FnMut(P::Seen<'_>) -> R,
+    ) -> core::result::Result<LoadOrStore<R, P::Value<'m>>, TryStoreError<P::Value<'m>>> {
+        let mut looked = None;
+        let accept = |seen: Option<P::Seen<'_>>| {
+            looked = seen.map(&mut look);
+            looked.is_none()
+        };
+        let put = self.try_put(key, value, accept, DirtyHit::Miss)?;
+        Ok(match (put, looked) {
+            (Put::Refused(value), Some(looked)) => LoadOrStore::Loaded(looked, value),
+            _ => LoadOrStore::Stored,
+        })
     }
 
     /// Deletes a key without sleeping, and returns its value. Any context but NMI; lock-free.
@@ -585,10 +641,39 @@ impl<K: Key, P: Policy> Map<K, P> {
         &'m self,
         key: &K::Ref,
         value: P::Value<'m>,
-        mut accept: impl FnMut(P::Seen<'_>) -> bool,
+        accept: impl FnMut(P::Seen<'_>) -> bool,
     ) -> core::result::Result<P::Old<'m>, P::Value<'m>> {
+        let (done, due) = self.compare_and_swap_counting(key, value, accept);
+        if due {
+            self.try_promote();
+        }
+        done
+    }
+
+    /// The same in any context but NMI: a promotion that becomes due is left to the worker.
+    pub fn try_compare_and_swap<'m>(
+        &'m self,
+        key: &K::Ref,
+        value: P::Value<'m>,
+        accept: impl FnMut(P::Seen<'_>) -> bool,
+    ) -> core::result::Result<P::Old<'m>, P::Value<'m>> {
+        let (done, due) = self.compare_and_swap_counting(key, value, accept);
+        if due {
+            self.worker.request_promotion();
+        }
+        done
+    }
+
+    /// Also returns whether a promotion is due.
+    #[inline]
+    fn compare_and_swap_counting<'m>(
+        &'m self,
+        key: &K::Ref,
+        value: P::Value<'m>,
+        mut accept: impl FnMut(P::Seen<'_>) -> bool,
+    ) -> (core::result::Result<P::Old<'m>, P::Value<'m>>, bool) {
         if !P::is_for(&value, &self.reclaimer) {
-            return Err(value);
+            return (Err(value), false);
         }
         let accept = |seen: Option<P::Seen<'_>>| seen.is_some_and(&mut accept);
         let mut due = false;
@@ -604,16 +689,13 @@ impl<K: Key, P: Policy> Map<K, P> {
             // As the seed, which counts a miss only if it finds the key in dirty.
             Found::Nowhere | Found::Missed(_) => Put::Refused(value),
         };
-        drop(guard);
-        if due {
-            self.try_promote();
-        }
-        match tried {
+        let done = match tried {
             Put::Done(Some(old)) => Ok(old),
             Put::Refused(value) | Put::Expunged(value) | Put::Full(value) => Err(value),
             // PANICS: Never: `accept` refuses to put a value where there is none.
             Put::Done(None) => unreachable!(),
-        }
+        };
+        (done, due)
     }
 
     /// Deletes a key if it has a value that `accept` agrees with, and returns that.
@@ -625,8 +707,35 @@ impl<K: Key, P: Policy> Map<K, P> {
         key: &K::Ref,
         accept: impl FnMut(P::Seen<'_>) -> bool,
     ) -> Option<P::Old<'_>> {
+        let (old, due) = self.compare_and_delete_counting(key, accept);
+        if due {
+            self.try_promote();
+        }
+        old
+    }
+
+    /// The same in any context but NMI: a promotion that becomes due is left to the worker.
+    pub fn try_compare_and_delete(
+        &self,
+        key: &K::Ref,
+        accept: impl FnMut(P::Seen<'_>) -> bool,
+    ) -> Option<P::Old<'_>> {
+        let (old, due) = self.compare_and_delete_counting(key, accept);
+        if due {
+            self.worker.request_promotion();
+        }
+        old
+    }
+
+    /// Also returns whether a promotion is due.
+    #[inline]
+    fn compare_and_delete_counting(
+        &self,
+        key: &K::Ref,
+        accept: impl FnMut(P::Seen<'_>) -> bool,
+    ) -> (Option<P::Old<'_>>, bool) {
         let guard = rcu::read_lock();
-        let (old, due) = match self.roots.lookup(self.hash(key), key, &guard) {
+        match self.roots.lookup(self.hash(key), key, &guard) {
             Found::Read(entry, table) => (self.delete_entry(&entry, &table, accept, &guard), false),
             Found::Dirty(entry, dirty) => {
                 let old = self.delete_entry(&entry, &dirty, accept, &guard);
@@ -634,12 +743,57 @@ impl<K: Key, P: Policy> Map<K, P> {
             }
             Found::Missed(dirty) => (None, dirty.count_miss()),
             Found::Nowhere => (None, false),
-        };
-        drop(guard);
+        }
+    }
+
+    /// Looks a key up and lets `look` look at its value, in a read-side section: it must not sleep.
+    ///
+    /// Process context; never waits for the mutex. O(1).
+    pub fn load_with<R>(&self, key: &K::Ref, look: impl FnOnce(P::Seen<'_>) -> R) -> Option<R> {
+        let (looked, due) = self.load_counting(key, look);
         if due {
             self.try_promote();
         }
-        old
+        looked
+    }
+
+    /// The same in any context but NMI: a promotion that becomes due is left to the worker.
+    pub fn try_load_with<R>(&self, key: &K::Ref, look: impl FnOnce(P::Seen<'_>) -> R) -> Option<R> {
+        let (looked, due) = self.load_counting(key, look);
+        if due {
+            self.worker.request_promotion();
+        }
+        looked
+    }
+
+    /// Also returns whether a promotion is due.
+    #[inline]
+    fn load_counting<R>(
+        &self,
+        key: &K::Ref,
+        look: impl FnOnce(P::Seen<'_>) -> R,
+    ) -> (Option<R>, bool) {
+        let guard = rcu::read_lock();
+        let (entry, due) = match self.roots.lookup(self.hash(key), key, &guard) {
+            Found::Read(entry, _) => (Some(entry), false),
+            Found::Dirty(entry, dirty) => (Some(entry), dirty.count_miss()),
+            Found::Missed(dirty) => (None, dirty.count_miss()),
+            Found::Nowhere => (None, false),
+        };
+        let looked = entry
+            .and_then(|e: Shared<'_, Entry<K>>| e.get().load::<P>(&guard))
+            .map(look);
+        (looked, due)
+    }
+
+    /// What the words in the entries of this map stand for.
+    pub fn policy(&self) -> &P {
+        &self.policy
+    }
+
+    /// The memory of the map in bytes, what awaits a grace period included. Any context but NMI.
+    pub fn bytes(&self) -> usize {
+        self.reclaimer.ledger.bytes()
     }
 
     /// The number of keys. Any context but NMI.
@@ -705,31 +859,6 @@ impl<K: Key, S: Stored> Map<K, Counted<S>> {
     /// Process context; never waits for the mutex.
     pub fn load(&self, key: &K::Ref) -> Option<ValueRef<'_, S>> {
         self.load_with(key, |seen| seen.count(&self.reclaimer))
-    }
-
-    /// Looks a key up and lets `look` look at its value, in a read-side section: it must not sleep.
-    ///
-    /// Otherwise as [`Map::load`].
-    pub(crate) fn load_with<R>(
-        &self,
-        key: &K::Ref,
-        look: impl FnOnce(Seen<'_, S>) -> R,
-    ) -> Option<R> {
-        let guard = rcu::read_lock();
-        let (entry, due) = match self.roots.lookup(self.hash(key), key, &guard) {
-            Found::Read(entry, _) => (Some(entry), false),
-            Found::Dirty(entry, dirty) => (Some(entry), dirty.count_miss()),
-            Found::Missed(dirty) => (None, dirty.count_miss()),
-            Found::Nowhere => (None, false),
-        };
-        let looked = entry
-            .and_then(|e: Shared<'_, Entry<K>>| e.get().load::<Counted<S>>(&guard))
-            .map(look);
-        drop(guard);
-        if due {
-            self.try_promote();
-        }
-        looked
     }
 
     /// Stores a prepared value unless the key has one, which is returned instead.

@@ -8,6 +8,7 @@
 use kernel::bindings;
 use kernel::error::Error;
 use kernel::sync::atomic::{Atomic, Relaxed};
+use kernel::sync::Arc;
 
 use crate::atomic::read_once;
 
@@ -37,47 +38,103 @@ impl Limits {
     };
 }
 
-/// The bytes that a map has allocated.
-pub struct Ledger {
+/// A number of bytes that must not exceed a limit.
+struct Tally {
     bytes: Atomic<usize>,
     max: usize,
 }
 
-impl Ledger {
-    /// A ledger that refuses charges beyond `max` bytes.
-    pub fn new(max: usize) -> Self {
+impl Tally {
+    fn new(max: usize) -> Self {
         Self {
             bytes: Atomic::new(0),
             max,
         }
     }
 
-    /// Bytes charged now.
-    pub fn bytes(&self) -> usize {
+    fn bytes(&self) -> usize {
         read_once(&self.bytes)
     }
 
-    /// Charges `bytes`, or returns `None` if that would exceed the limit. Any context.
-    pub fn charge(&self, bytes: usize) -> Option<Charge<'_>> {
-        let mut now = read_once(&self.bytes);
-        loop {
-            let next = now.checked_add(bytes).filter(|n| *n <= self.max)?;
-            // Relaxed: the ledger counts, it publishes nothing.
+    /// Adds `bytes`, or returns false if that would exceed the limit.
+    fn add(&self, bytes: usize) -> bool {
+        let mut now = self.bytes();
+        while let Some(next) = now.checked_add(bytes).filter(|n| *n <= self.max) {
+            // Relaxed: tallies count, they publish nothing.
             match self.bytes.cmpxchg(now, next, Relaxed) {
-                Ok(_) => {
-                    return Some(Charge {
-                        ledger: self,
-                        bytes,
-                    })
-                }
+                Ok(_) => return true,
                 Err(seen) => now = seen,
             }
         }
+        false
     }
 
-    /// Whether `bytes` more than `now` are within the limit.
-    pub(crate) fn has_room(&self, now: usize, bytes: usize) -> bool {
-        now.checked_add(bytes).is_some_and(|sum| sum <= self.max)
+    fn subtract(&self, bytes: usize) {
+        self.bytes.add(bytes.wrapping_neg(), Relaxed);
+    }
+
+    /// Whether there would be room for `bytes` if `freed` were subtracted first.
+    fn has_room(&self, bytes: usize, freed: usize) -> bool {
+        let rest = self.bytes().saturating_sub(freed);
+        rest.checked_add(bytes).is_some_and(|sum| sum <= self.max)
+    }
+}
+
+/// The bytes that several maps may have together, such as those of one owner; see [`Options`].
+///
+/// [`Options`]: crate::Options
+pub struct Account(Tally);
+
+impl Account {
+    /// An account that refuses charges beyond `max` bytes.
+    pub fn new(max: usize) -> Self {
+        Self(Tally::new(max))
+    }
+
+    /// Bytes charged now.
+    pub fn bytes(&self) -> usize {
+        self.0.bytes()
+    }
+}
+
+/// The bytes that a map has allocated.
+pub struct Ledger {
+    own: Tally,
+    account: Option<Arc<Account>>,
+}
+
+impl Ledger {
+    /// A ledger that refuses charges beyond `max` bytes, or beyond what `account` allows.
+    pub fn new(max: usize, account: Option<Arc<Account>>) -> Self {
+        Self {
+            own: Tally::new(max),
+            account,
+        }
+    }
+
+    /// Bytes charged now.
+    pub fn bytes(&self) -> usize {
+        self.own.bytes()
+    }
+
+    /// Charges `bytes`, or returns `None` if that would exceed a limit. Any context.
+    pub fn charge(&self, bytes: usize) -> Option<Charge<'_>> {
+        if !self.own.add(bytes) {
+            return None;
+        }
+        if let Some(account) = &self.account {
+            if !account.0.add(bytes) {
+                self.own.subtract(bytes);
+                return None;
+            }
+        }
+        Some(self.adopt(bytes))
+    }
+
+    /// Whether `bytes` would be within the limits if `freed` were uncharged first.
+    pub(crate) fn has_room(&self, bytes: usize, freed: usize) -> bool {
+        let account = self.account.as_ref();
+        self.own.has_room(bytes, freed) && account.is_none_or(|a| a.0.has_room(bytes, freed))
     }
 
     /// A charge of `bytes` that was kept before.
@@ -90,7 +147,10 @@ impl Ledger {
 
     /// Takes back a charge whose object has been freed. Any context.
     pub fn uncharge(&self, bytes: usize) {
-        self.bytes.add(bytes.wrapping_neg(), Relaxed);
+        self.own.subtract(bytes);
+        if let Some(account) = &self.account {
+            account.0.subtract(bytes);
+        }
     }
 }
 

@@ -28,6 +28,9 @@ use crate::value::{Counted, Policy, ValueRef};
 /// Pairs to which references are taken at a time.
 const BATCH: usize = 32;
 
+/// How often a walk looks for a value of which something can be made.
+const ATTEMPTS: usize = 64;
+
 /// Entries that are put in order at a time: a bucket rarely is the home of more.
 const SELECTION: usize = 16;
 
@@ -199,18 +202,18 @@ impl<'g, K: Key> Selection<'g, K> {
     }
 }
 
-/// A batch of pairs, in order.
-pub struct Batch<'m, K: Key, S: Stored> {
-    pairs: [Option<Pair<'m, K, S>>; BATCH],
+/// A batch of pairs, in order: references to keys, and what was made of their values.
+pub struct Batch<'m, K: Key, P: Policy, R> {
+    pairs: [Option<(KeyRef<'m, K, P>, R)>; BATCH],
     last: bool,
 }
 
 /// A key and a value that it had during the walk.
 pub type Pair<'m, K, S> = (KeyRef<'m, K, Counted<S>>, ValueRef<'m, S>);
 
-impl<'m, K: Key, S: Stored> Batch<'m, K, S> {
+impl<'m, K: Key, P: Policy, R> Batch<'m, K, P, R> {
     /// The pairs.
-    pub fn pairs(&self) -> impl Iterator<Item = &Pair<'m, K, S>> {
+    pub fn pairs(&self) -> impl Iterator<Item = &(KeyRef<'m, K, P>, R)> {
         self.pairs.iter().flatten()
     }
 
@@ -319,6 +322,52 @@ impl<'m, K: Key, P: Policy> Walk<'m, '_, K, P> {
     }
 }
 
+impl<'m, K: Key, P: Policy> Walk<'m, '_, K, P> {
+    /// The next pairs of which `take` makes anything, in a read-side section in which it must not
+    /// sleep: none only if the walk is over. Process context.
+    ///
+    /// Where it makes nothing of a value, it is called for what the key has then, a few times.
+    pub fn next_batch_with<R>(
+        &mut self,
+        mut take: impl FnMut(P::Seen<'_>) -> Option<R>,
+    ) -> Batch<'m, K, P, R> {
+        let map = self.map;
+        let mut batch = Batch {
+            pairs: [const { None }; BATCH],
+            last: false,
+        };
+        while !batch.last && batch.pairs().next().is_none() {
+            let mut room = batch.pairs.iter_mut();
+            self.section_of_entries(|entry, seen| {
+                if room.len() == 0 {
+                    return Visit::Stop;
+                }
+                let mut taken = take(seen);
+                for _ in 1..ATTEMPTS {
+                    if taken.is_some() {
+                        break;
+                    }
+                    // Another value may be there by now.
+                    let guard = rcu::read_lock();
+                    let Some(seen) = entry.get().load::<P>(&guard) else {
+                        break;
+                    };
+                    taken = take(seen);
+                }
+                if let (Some(taken), Some(pair)) = (taken, room.next()) {
+                    *pair = Some((KeyRef::new(map, entry), taken));
+                }
+                match room.len() {
+                    0 => Visit::Last,
+                    _ => Visit::Next,
+                }
+            });
+            batch.last = self.is_over();
+        }
+        batch
+    }
+}
+
 impl<'g, K: Key> Selection<'g, K> {
     /// Selects the first of the live entries behind a place that have the home of its hash; returns
     /// the first hash behind that home.
@@ -361,27 +410,9 @@ impl<'m, K: Key, S: Stored> Walk<'m, '_, K, Counted<S>> {
     }
 
     /// The next pairs, with references to them: none only if the walk is over. Process context.
-    pub fn next_batch(&mut self) -> Batch<'m, K, S> {
-        let map = self.map;
-        let mut batch = Batch {
-            pairs: [const { None }; BATCH],
-            last: false,
-        };
-        while !batch.last && batch.pairs().next().is_none() {
-            let mut room = batch.pairs.iter_mut();
-            self.section_of_entries(|entry, seen| {
-                let Some(pair) = room.next() else {
-                    return Visit::Stop;
-                };
-                *pair = Some((KeyRef::new(map, entry), seen.count(&map.reclaimer)));
-                match room.len() {
-                    0 => Visit::Last,
-                    _ => Visit::Next,
-                }
-            });
-            batch.last = self.is_over();
-        }
-        batch
+    pub fn next_batch(&mut self) -> Batch<'m, K, Counted<S>, ValueRef<'m, S>> {
+        let reclaimer = &self.map.reclaimer;
+        self.next_batch_with(|seen| Some(seen.count(reclaimer)))
     }
 }
 
@@ -421,22 +452,61 @@ impl<K: Key, P: Policy> Map<K, P> {
             });
         }
     }
+
+    /// As [`Map::range`], with what `take` makes of the values: a reference that keeps them, presumably;
+    /// see [`Walk::next_batch_with`]. `take` is called in read-side sections, and
+    /// must not sleep.
+    pub fn range_with<R>(
+        &self,
+        mut take: impl FnMut(P::Seen<'_>) -> Option<R>,
+        mut f: impl FnMut(&K::Ref, &R) -> bool,
+    ) {
+        let mut walk = self.walk(Cursor::Start);
+        while !walk.is_over() {
+            for (key, taken) in walk.next_batch_with(&mut take).pairs() {
+                if !f(key, taken) {
+                    return;
+                }
+            }
+        }
+    }
 }
 
 impl<K: Key, S: Stored> Map<K, Counted<S>> {
     /// Calls `f` for each key and value, in the order of hashes, until it returns false.
     ///
+    /// # Examples
+    ///
+    /// ```
+    /// use syncmap::{ByteMap, Options};
+    ///
+    /// let map = KBox::pin_init(ByteMap::new_bytes(Options::default(), GFP_KERNEL), GFP_KERNEL)?;
+    /// for name in [&b"one"[..], b"two", b"three"] {
+    ///     let value = map.prepare_bytes(name.len(), GFP_KERNEL, |bytes| {
+    ///         bytes.copy_from_slice(name);
+    ///         Ok(())
+    ///     })?;
+    ///     map.swap_prepared(name, value, GFP_KERNEL)?;
+    /// }
+    /// let mut bytes = 0;
+    /// map.range(|key, value| {
+    ///     bytes += value.len();
+    ///     // It may be changed meanwhile.
+    ///     map.delete(key)
+    /// });
+    /// assert_eq!((bytes, map.len()), (11, 0));
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Contexts
+    ///
     /// Process context. `f` is called without locks; it may sleep, and use this map in any way.
     /// No key comes twice; a key that is in the map throughout comes exactly once; the values may be
     /// from any moment of the call. O(n), and promotes dirty first, as the seed does.
     pub fn range(&self, mut f: impl FnMut(&K::Ref, &S::Ref) -> bool) {
-        let mut walk = self.walk(Cursor::Start);
-        while !walk.is_over() {
-            for (key, value) in walk.next_batch().pairs() {
-                if !f(key, value) {
-                    return;
-                }
-            }
-        }
+        self.range_with(
+            |seen| Some(seen.count(&self.reclaimer)),
+            |key, value| f(key, value),
+        );
     }
 }

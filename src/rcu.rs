@@ -19,6 +19,7 @@ use core::cell::UnsafeCell;
 use core::marker::PhantomData;
 use core::ptr::{null_mut, NonNull};
 use kernel::alloc::Flags;
+use kernel::ffi::c_void;
 use kernel::prelude::*;
 use kernel::sync::atomic::{Acquire, Atomic, Full, Relaxed, Release};
 use kernel::sync::rcu::Guard;
@@ -258,6 +259,9 @@ pub struct Reclaimer {
     work: Opaque<bindings::rcu_work>,
     #[pin]
     queue: Opaque<bindings::wait_queue_head>,
+    /// Wakes those up who wait on `queue`, from any context.
+    #[pin]
+    wake: Opaque<bindings::irq_work>,
 }
 
 // SAFETY: `waiting` and `work` are used by the holder of `busy` only; `owner.map` is used in the
@@ -288,6 +292,10 @@ impl Reclaimer {
             queue <- Opaque::ffi_init(|queue| {
                 // SAFETY: `queue` is valid for writes.
                 unsafe { syncmap_helper_init_waitqueue(queue) }
+            }),
+            wake <- Opaque::ffi_init(|wake: *mut bindings::irq_work| {
+                // SAFETY: `wake` is valid for writes, and a member of a reclaimer.
+                unsafe { syncmap_helper_init_wake(wake.cast()) }
             }),
         })
     }
@@ -339,9 +347,11 @@ impl Reclaimer {
             // Full: takes the links over; pairs with the exchange in `retire_all` (litmus: push).
             let list = self.next.xchg(null_mut(), Full);
             if list.is_null() {
-                // Another one was faster, and has finished meanwhile.
+                // Another one was faster, and has finished meanwhile. Who has seen us busy waits.
                 self.busy.xchg(false, Full);
-                self.wake_up();
+                // Not from here, where locks of wait queues may be out of question.
+                // SAFETY: `wake` was initialised by `new`.
+                unsafe { bindings::irq_work_queue(self.wake.get()) };
                 continue;
             }
             // SAFETY: We hold `busy`, so `waiting` is ours, and the work is not pending: it is
@@ -409,8 +419,7 @@ impl Reclaimer {
             if let Some(charge) = self.ledger.charge(bytes) {
                 return Ok(charge);
             }
-            let rest = self.ledger.bytes().saturating_sub(retired);
-            let hopeless = retired == 0 || !self.ledger.has_room(rest, bytes);
+            let hopeless = retired == 0 || !self.ledger.has_room(bytes, retired);
             if hopeless || !flags.contains(GFP_KERNEL) {
                 break;
             }
@@ -494,9 +503,27 @@ impl PinnedDrop for Reclaimer {
             self.drain();
         }
         // The last holder of `busy` may have cleared it and be about to return.
-        // SAFETY: `work` was initialised by `new`.
-        unsafe { bindings::flush_rcu_work(self.work.get()) };
+        // SAFETY: Both were initialised by `new`.
+        unsafe {
+            bindings::flush_rcu_work(self.work.get());
+            bindings::irq_work_sync(self.wake.get());
+        }
     }
+}
+
+/// The handler of `Reclaimer::wake`: in interrupt context, or in a kernel thread on PREEMPT_RT.
+///
+/// Called by `helpers.c`.
+///
+/// # Safety
+///
+/// `wake` is the `wake` of a reclaimer.
+#[no_mangle]
+unsafe extern "C" fn syncmap_reclaimer_wake(wake: *mut c_void) {
+    let wake = wake.cast::<bindings::irq_work>();
+    // SAFETY: A member of a `Reclaimer`, which waits for this function before it ends.
+    let this = unsafe { &*container_of!(Opaque::cast_from(wake), Reclaimer, wake) };
+    this.wake_up();
 }
 
 /// A reference to an entry or a table of a map, for as long as it is protected.

@@ -16,6 +16,7 @@ use core::ops::Deref;
 use core::ptr::NonNull;
 use kernel::ffi::c_void;
 use kernel::prelude::*;
+use kernel::sync::atomic::{Atomic, Relaxed};
 
 use crate::object::{Bytes, Fixed, New, Object, Stored};
 use crate::rcu::{Chain, Kind, Reclaimer, Retired};
@@ -358,9 +359,13 @@ impl Drop for Displaced<'_> {
     }
 }
 
+/// A C function that frees a pointer which a map has dropped.
+pub type Release = unsafe extern "C" fn(*mut c_void);
+
 /// Pointers of the caller's own.
 pub struct Borrowed {
-    release: Option<unsafe fn(NonNull<c_void>)>,
+    release: Option<Release>,
+    muted: Atomic<bool>,
 }
 
 impl Borrowed {
@@ -370,8 +375,17 @@ impl Borrowed {
     /// # Safety
     ///
     /// `release` may be called with every pointer that is stored.
-    pub unsafe fn new(release: Option<unsafe fn(NonNull<c_void>)>) -> Self {
-        Self { release }
+    pub unsafe fn new(release: Option<Release>) -> Self {
+        Self {
+            release,
+            muted: Atomic::new(false),
+        }
+    }
+
+    /// Calls the release function no more, because it is about to go: what has not been released by
+    /// now never will be. A call that has begun may still be running.
+    pub fn mute(&self) {
+        self.muted.store(true, Relaxed);
     }
 }
 
@@ -425,9 +439,9 @@ unsafe impl Policy for Borrowed {
     }
 
     unsafe fn put(&self, word: Word, _: &Reclaimer) {
-        if let Some(release) = self.release {
+        if let Some(release) = self.release.filter(|_| !self.muted.load(Relaxed)) {
             // SAFETY: By the contract of `new`.
-            unsafe { release(word.cast()) }
+            unsafe { release(word.as_ptr().cast()) }
         }
     }
 

@@ -3,19 +3,17 @@
 //! Limits: what exceeds them is refused, comes back, and has changed nothing.
 
 use kernel::prelude::*;
+use kernel::sync::Arc;
 use syncmap::quota::edquot;
-use syncmap::{Limits, Options};
+use syncmap::{Account, Limits, Options};
 
 use crate::keys::{Constant, Good, Number};
 use crate::program::{Answer, Op, Step, Subject};
-use crate::support::{dump, numbers, report, store, value, Numbers};
+use crate::support::{dump, numbers, report, store, value, Numbers, QUIET};
 use crate::values::counted;
 
 fn limited<K: Number>(limits: Limits) -> Result<Pin<KBox<Numbers<K>>>> {
-    numbers(Options {
-        limits,
-        sweep: false,
-    })
+    numbers(Options { limits, ..QUIET })
 }
 
 fn step(op: Op, key: u64, new: u64) -> Step {
@@ -49,6 +47,56 @@ const STORES: [Op; 3] = [Op::Store, Op::Swap, Op::LoadOrStore];
 #[kunit_tests(syncmap_limits)]
 mod tests {
     use super::*;
+
+    /// Two maps share an account: what one has, the other cannot have.
+    #[test]
+    fn account() -> Result {
+        let account = Arc::new(Account::new(1 << 16), GFP_KERNEL)?;
+        let shared = || {
+            numbers::<Good>(Options {
+                account: Some(account.clone()),
+                ..QUIET
+            })
+        };
+        let fill = |map: &Numbers<Good>| -> Result<u64> {
+            for key in 0.. {
+                match store(map, key, key) {
+                    Err(error) if error == edquot() => return Ok(key),
+                    done => done?,
+                }
+            }
+            Ok(0)
+        };
+        counted(|| {
+            let (one, two) = (shared()?, shared()?);
+            let bytes = |map: &Numbers<Good>| map.stats().bytes;
+            check_eq!(account.bytes(), bytes(&one) + bytes(&two));
+            let first = fill(&one)?;
+            check!(first > 200);
+            check!(fill(&two)? < first / 10);
+            refused(&two, Op::Store, 5000, edquot())?;
+            check_eq!(account.bytes(), bytes(&one) + bytes(&two));
+            check!(account.bytes() <= 1 << 16);
+            one.clear(GFP_KERNEL)?;
+            one.drain();
+            check!(fill(&two)? > first / 2);
+            // Nor do more maps, but for a few small ones.
+            let mut more = KVec::new();
+            let refused = loop {
+                match shared() {
+                    Ok(map) => more.push(map, GFP_KERNEL)?,
+                    Err(error) => break error,
+                }
+                check!(more.len() < 64);
+            };
+            check_eq!(refused, edquot());
+            drop((one, more));
+            check_eq!(account.bytes(), bytes(&two));
+            Ok(())
+        })?;
+        check_eq!(account.bytes(), 0);
+        Ok(())
+    }
 
     #[test]
     fn entries() -> Result {

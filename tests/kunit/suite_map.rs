@@ -2,7 +2,6 @@
 
 //! Promotion, expunging, Clear, and what becomes of old values.
 
-use core::ptr::NonNull;
 use kernel::prelude::*;
 use kernel::sync::atomic::{Acquire, Atomic, Relaxed, Release};
 use kernel::sync::rcu;
@@ -371,7 +370,7 @@ mod tests {
         /// # Safety
         ///
         /// None is needed.
-        unsafe fn release(_: NonNull<c_void>) {
+        unsafe extern "C" fn release(_: *mut c_void) {
             RELEASED.fetch_add(1usize, Relaxed);
         }
         let words = [0u64; 8];
@@ -432,12 +431,64 @@ mod tests {
         check_eq!(map.try_store(&2, pointer(4)?).ok(), Some(Some(pointer(0)?)));
         map.drain();
         check_eq!(released(), 0, "displaced pointers are their owner's");
+
+        // The same without sleeping; of keys in read and of keys in dirty.
+        for key in [2, 8] {
+            map.swap_prepared(8, pointer(4)?, GFP_KERNEL)?;
+            let stored = map.try_load_or_store_with(&key, pointer(6)?, |seen| seen);
+            let loaded = match stored.map_err(|e| e.error)? {
+                LoadOrStore::Loaded(seen, back) => Some((seen, back)),
+                LoadOrStore::Stored => None,
+            };
+            check_eq!(loaded, Some((pointer(4)?, pointer(6)?)));
+            let swapped = map.try_compare_and_swap(&key, pointer(6)?, equal(pointer(4)?));
+            check_eq!(swapped, Ok(pointer(4)?));
+            let swapped = map.try_compare_and_swap(&key, pointer(7)?, equal(pointer(4)?));
+            check_eq!(swapped, Err(pointer(7)?));
+            check_eq!(map.try_compare_and_delete(&key, equal(pointer(4)?)), None);
+            check_eq!(
+                map.try_compare_and_delete(&key, equal(pointer(6)?)),
+                Some(pointer(6)?)
+            );
+            // Its entry is still there.
+            let stored = map.try_load_or_store_with(&key, pointer(4)?, |seen| seen);
+            check!(matches!(stored, Ok(LoadOrStore::Stored)));
+            check_eq!(map.load_with(&key, |seen| seen), Some(pointer(4)?));
+        }
+        let stored = map.try_load_or_store_with(&99, pointer(4)?, |seen| seen);
+        check_eq!(stored.err().map(|e| e.error), Some(EAGAIN));
+        check_eq!(
+            map.try_compare_and_swap(&99, pointer(4)?, |_| true),
+            Err(pointer(4)?)
+        );
+        check_eq!(map.try_compare_and_delete(&99, |_| true), None);
+        // What a walk makes of values, and of which it makes nothing.
+        let mut visits = 0;
+        let take = |seen: Pointer| (Ok(seen) == pointer(4)).then_some(seen);
+        map.range_with(take, |key, taken| {
+            visits += 1;
+            Ok(*taken) == pointer(4) && (*key == 2 || *key == 8)
+        });
+        check_eq!(visits, 2);
+        check_eq!(map.try_delete(&8), Some(pointer(4)?));
+
         map.clear(GFP_KERNEL)?;
         map.drain();
         check_eq!(released(), 2);
         map.swap_prepared(1, pointer(5)?, GFP_KERNEL)?;
         drop(map);
         check_eq!(released(), 3);
+
+        // SAFETY: As above.
+        let policy = unsafe { Borrowed::new(Some(release)) };
+        let map = KBox::pin_init(
+            Map::<Fixed<u64>, Borrowed>::with_policy(policy, QUIET, GFP_KERNEL),
+            GFP_KERNEL,
+        )?;
+        map.swap_prepared(1, pointer(5)?, GFP_KERNEL)?;
+        map.policy().mute();
+        drop(map);
+        check_eq!(released(), 3, "nothing is released after all");
         Ok(())
     }
 }

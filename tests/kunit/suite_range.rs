@@ -468,7 +468,7 @@ mod tests {
     #[test]
     fn walk_holds_no_value() -> Result {
         static RELEASED: Atomic<usize> = Atomic::new(0);
-        unsafe fn release(_: core::ptr::NonNull<kernel::ffi::c_void>) {
+        unsafe extern "C" fn release(_: *mut kernel::ffi::c_void) {
             RELEASED.fetch_add(1usize, Relaxed);
         }
         let words = [0u64; 4];

@@ -71,6 +71,7 @@ pub(crate) type Numbers<K> = SyncMap<K, Tracked>;
 /// Options of a map in which nothing happens by itself.
 pub(crate) const QUIET: Options = Options {
     limits: Limits::NONE,
+    account: None,
     sweep: false,
 };
 
