@@ -344,7 +344,7 @@ static void churn(const struct input *input, const struct options *options)
 static void check_record(const struct input *input, bool *seen,
 			 const struct syncmap_record *record)
 {
-	const char *key = (const char *)record->data;
+	const char *key = (const char *)syncmap_record_key(record);
 	const struct entry *entry = find_entry(input, key, record->key_len);
 
 	if (!entry)
@@ -385,7 +385,7 @@ static void walk(const struct input *input)
 			break;
 		/* The last key is the cursor; its place will be overwritten. */
 		record = (const void *)(buf + range.last);
-		memcpy(cursor, record->data, record->key_len);
+		memcpy(cursor, syncmap_record_key(record), record->key_len);
 		range.cursor = (uintptr_t)cursor;
 		range.cursor_len = record->key_len;
 	}

@@ -26,9 +26,10 @@ static int number_of(const struct syncmap_record *record, const char *prefix)
 	char key[64];
 
 	if (record->key_len >= sizeof(key) || record->key_len <= len + 1 ||
-	    memcmp(record->data, prefix, len) || record->data[len] != ' ')
+	    memcmp(syncmap_record_key(record), prefix, len) ||
+	    syncmap_record_key(record)[len] != ' ')
 		return -1;
-	memcpy(key, record->data, record->key_len);
+	memcpy(key, syncmap_record_key(record), record->key_len);
 	key[record->key_len] = 0;
 	return atoi(key + len + 1);
 }
@@ -169,11 +170,11 @@ static void big_keys_and_values(void)
 	while ((record = walk_next(&walk))) {
 		expect_eq(record->key_len, SYNCMAP_KEY_MAX);
 		expect_eq(record->value_len, SYNCMAP_VALUE_MAX);
-		i = record->data[SYNCMAP_KEY_MAX - 1];
+		i = syncmap_record_key(record)[SYNCMAP_KEY_MAX - 1];
 		expect(i < 20 && !seen[i]);
 		seen[i] = true;
 		expect_eq(record_value(record).len, SYNCMAP_VALUE_MAX);
-		expect_eq(record->data[SYNCMAP_KEY_MAX + SYNCMAP_VALUE_MAX - 1],
+		expect_eq(syncmap_record_value(record)[SYNCMAP_VALUE_MAX - 1],
 			  i);
 		walked++;
 	}

@@ -263,7 +263,7 @@ static void compare_with_model(int map, const struct slot *slots)
 	for (i = 0; i < KEYS; i++)
 		live += slots[i].live;
 	while ((record = walk_next(&walk))) {
-		i = record->data[0];
+		i = syncmap_record_key(record)[0];
 		expect(i < KEYS && !seen[i] && slots[i].live);
 		expect(same_bytes(record_key(record), random_program_key(i)));
 		expect(same_bytes(record_value(record), slots[i].value));

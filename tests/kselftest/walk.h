@@ -41,12 +41,12 @@ static inline struct walk new_walk(int map, __u32 buf_len)
 
 static inline struct bytes record_key(const struct syncmap_record *record)
 {
-	return bytes(record->data, record->key_len);
+	return bytes(syncmap_record_key(record), record->key_len);
 }
 
 static inline struct bytes record_value(const struct syncmap_record *record)
 {
-	return bytes(record->data + record->key_len, record->value_len);
+	return bytes(syncmap_record_value(record), record->value_len);
 }
 
 /* Checks that the record at @offset lies inside what the call has written. */
@@ -104,7 +104,7 @@ static inline int walk_call(struct walk *walk)
 	if (!walk->range.count)
 		return 0;
 	last = at_address(walk->range.buf + walk->range.last);
-	memcpy(walk->cursor, last->data, last->key_len);
+	memcpy(walk->cursor, syncmap_record_key(last), last->key_len);
 	walk->range.cursor = address(walk->cursor);
 	walk->range.cursor_len = last->key_len;
 	return 0;
@@ -160,7 +160,8 @@ static inline void dump_record(struct dump *dump,
 	dump->data = realloc(dump->data, dump->len + sizeof(lengths) + len);
 	expect(dump->data);
 	memcpy(dump->data + dump->len, lengths, sizeof(lengths));
-	memcpy(dump->data + dump->len + sizeof(lengths), record->data, len);
+	memcpy(dump->data + dump->len + sizeof(lengths),
+	       syncmap_record_key(record), len);
 	dump->len += sizeof(lengths) + len;
 	dump->count++;
 }

@@ -4,7 +4,10 @@
  *
  * An open file of /dev/syncmap is a map of its own, private to whoever shares
  * the file: threads, and processes that inherit or are passed the descriptor.
- * It lives until the last descriptor is closed.
+ * It lives until the last descriptor is closed, unless it is given a name
+ * (ATTACH): then it lives for as long as it has the name, or anybody uses it.
+ * Names are for other processes, and for modules of the kernel. They outlive
+ * processes, but not the module: all maps are gone when it is unloaded.
  *
  * Rules that every command follows:
  *
@@ -56,6 +59,9 @@
  * @SYNCMAP_CMD_BATCH: run many of the commands above @SYNCMAP_CMD_CLEAR
  * @SYNCMAP_CMD_INFO: limits of the map, and what this module supports (any)
  * @SYNCMAP_CMD_STATS: counters of the map (any)
+ * @SYNCMAP_CMD_ATTACH: give the file the map of a name, or its map a name (any)
+ * @SYNCMAP_CMD_UNLINK: take a name away (any)
+ * @SYNCMAP_CMD_LIST: read the next names (any)
  */
 enum syncmap_cmd {
 	SYNCMAP_CMD_LOAD = 0x00,
@@ -71,6 +77,9 @@ enum syncmap_cmd {
 	SYNCMAP_CMD_BATCH,
 	SYNCMAP_CMD_INFO,
 	SYNCMAP_CMD_STATS,
+	SYNCMAP_CMD_ATTACH,
+	SYNCMAP_CMD_UNLINK,
+	SYNCMAP_CMD_LIST,
 };
 
 /*
@@ -184,20 +193,35 @@ struct syncmap_range {
 
 /**
  * struct syncmap_record - a key and its value, as RANGE reports them
+ *
  * @next: offset of the next record from the beginning of this one, a multiple
  * of 8; the distance to the end of the records in the last one
  * @key_len: bytes of the key
  * @value_len: bytes of the value
  * @__reserved: 0
- * @data: the key, and right behind it the value
+ *
+ * The key follows behind the struct, and the value right behind the key.
  */
 struct syncmap_record {
 	__u32 next;
 	__u32 key_len;
 	__u32 value_len;
 	__u32 __reserved;
-	__u8 data[];
 };
+
+/* The bytes of the key of a record. */
+static __inline__ const __u8 *
+syncmap_record_key(const struct syncmap_record *record)
+{
+	return (const __u8 *)(record + 1);
+}
+
+/* The bytes of its value. */
+static __inline__ const __u8 *
+syncmap_record_value(const struct syncmap_record *record)
+{
+	return syncmap_record_key(record) + record->key_len;
+}
 
 /**
  * struct syncmap_batch - run many operations in one system call
@@ -238,6 +262,12 @@ struct syncmap_batch {
  * @batch_max: out: SYNCMAP_BATCH_MAX
  * @max_entries: out: limit on the number of keys in this map
  * @max_bytes: out: limit on the memory of this map, in bytes
+ * @max_owner_bytes: out: limit on the memory of all maps of its owner: the user
+ * who has opened the file with which it began
+ * @owner_bytes: out: that memory; 0 for a map that the kernel has made, whose
+ * memory counts for nobody
+ * @max_names: out: limit on the number of names that an owner has
+ * @names: out: that number
  */
 struct syncmap_info {
 	__u32 size;
@@ -248,6 +278,10 @@ struct syncmap_info {
 	__u32 batch_max;
 	__aligned_u64 max_entries;
 	__aligned_u64 max_bytes;
+	__aligned_u64 max_owner_bytes;
+	__aligned_u64 owner_bytes;
+	__aligned_u64 max_names;
+	__aligned_u64 names;
 };
 
 /**
@@ -285,6 +319,110 @@ struct syncmap_stats {
 	__aligned_u64 sweeps;
 };
 
+/*
+ * A name has 1 to SYNCMAP_NAME_MAX bytes: letters, digits and . _ - : of ASCII,
+ * the first of which is no dot. It is not terminated.
+ */
+#define SYNCMAP_NAME_MAX		63
+
+/* syncmap_attach.flags: if there is no map of the name, make one. */
+#define SYNCMAP_ATTACH_CREATE		(1U << 0)
+/* The same, and fail if there is one. */
+#define SYNCMAP_ATTACH_EXCL		(1U << 1)
+
+/* syncmap_attach.result: there was no map of the name. */
+#define SYNCMAP_ATTACH_CREATED		(1U << 0)
+
+/**
+ * struct syncmap_attach - give the file the map of a name, or its map a name
+ * @size: sizeof(struct syncmap_attach)
+ * @flags: SYNCMAP_ATTACH_* bits; EXCL only with CREATE
+ * @name: address of the name
+ * @name_len: bytes of the name; above SYNCMAP_NAME_MAX: ENAMETOOLONG
+ * @mode: permissions, if the map is made: bits as of a file (0 to 0777), subject
+ * to the umask; 0 without CREATE
+ * @result: out: SYNCMAP_ATTACH_CREATED or 0
+ * @__reserved: 0
+ *
+ * If there is a map of this name, the file is attached to it: all further
+ * commands go to that map. The file's own map must be empty, else ENOTEMPTY.
+ *
+ * If there is none, and CREATE is set, the file's own map, with what is in it,
+ * gets the name. It belongs to the file system user and group of the caller.
+ *
+ * A file is attached once, for good: EBUSY otherwise, and while another thread is
+ * about it. Attach it before it is shared: an operation that is in flight goes to
+ * the file's own map.
+ *
+ * Permissions are checked here: a descriptor that is open for reading needs
+ * the right to read the map, one that is open for writing the right to write
+ * it, as the owner, the group or others have it, or CAP_DAC_OVERRIDE in the
+ * user namespace of who made it; else EACCES. Names are the same in all
+ * namespaces. EBADF if the descriptor is open for neither. The map's memory
+ * counts for its owner for as long as anybody uses it, with a name or without.
+ *
+ * ENOENT if there is no map of this name; EEXIST if there is one, and EXCL is
+ * set; EDQUOT if the owner has as many names as may be; EINVAL if the name is
+ * none; ENOMEM; EINTR if a signal arrives while others keep making and taking
+ * away the name.
+ */
+struct syncmap_attach {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 name;
+	__u32 name_len;
+	__u32 mode;
+	__u32 result;
+	__u32 __reserved;
+};
+
+/**
+ * struct syncmap_unlink - take a name away
+ * @size: sizeof(struct syncmap_unlink)
+ * @flags: none defined, must be 0
+ * @name: address of the name
+ * @name_len: bytes of the name
+ * @__reserved: 0
+ *
+ * The map lives on for those who use it, and is freed after the last of them.
+ * Only its owner may do this, or who has CAP_FOWNER in the user namespace of
+ * who made it; else EPERM. ENOENT if there is no such name.
+ */
+struct syncmap_unlink {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 name;
+	__u32 name_len;
+	__u32 __reserved;
+};
+
+/**
+ * struct syncmap_name - a named map, as LIST reports it
+ * @next: offset of the next record from the beginning of this one, a multiple
+ * of 8; the distance to the end of the records in the last one
+ * @name_len: bytes of the name, which follows behind the struct
+ * @uid: owner, in the caller's user namespace
+ * @gid: group, in the caller's user namespace
+ * @mode: permissions
+ * @users: open files that are attached to it, and references of modules
+ * @entries: keys in the map
+ * @bytes: memory of the map, in bytes
+ *
+ * LIST takes a struct syncmap_range, whose cursor is the last name that was
+ * seen. Names come in the order of their bytes. It lists all names, whoever
+ * may use them, as a folder does.
+ */
+struct syncmap_name {
+	__u32 next;
+	__u32 name_len;
+	__u32 uid;
+	__u32 gid;
+	__u32 mode;
+	__u32 users;
+	__aligned_u64 entries;
+	__aligned_u64 bytes;
+};
+
 #define SYNCMAP_IOC_LOAD		_IO(SYNCMAP_IOC_TYPE, SYNCMAP_CMD_LOAD)
 #define SYNCMAP_IOC_STORE		_IO(SYNCMAP_IOC_TYPE, SYNCMAP_CMD_STORE)
 #define SYNCMAP_IOC_LOAD_OR_STORE \
@@ -302,5 +440,8 @@ struct syncmap_stats {
 #define SYNCMAP_IOC_BATCH		_IO(SYNCMAP_IOC_TYPE, SYNCMAP_CMD_BATCH)
 #define SYNCMAP_IOC_INFO		_IO(SYNCMAP_IOC_TYPE, SYNCMAP_CMD_INFO)
 #define SYNCMAP_IOC_STATS		_IO(SYNCMAP_IOC_TYPE, SYNCMAP_CMD_STATS)
+#define SYNCMAP_IOC_ATTACH		_IO(SYNCMAP_IOC_TYPE, SYNCMAP_CMD_ATTACH)
+#define SYNCMAP_IOC_UNLINK		_IO(SYNCMAP_IOC_TYPE, SYNCMAP_CMD_UNLINK)
+#define SYNCMAP_IOC_LIST		_IO(SYNCMAP_IOC_TYPE, SYNCMAP_CMD_LIST)
 
 #endif /* _UAPI_LINUX_SYNCMAP_H */

@@ -173,13 +173,13 @@ static int syncmap_walk(struct contender *me, size_t *count, uint64_t *sum)
 			return -errno;
 		for (i = 0, at = 0; i < range->count; i++, at += record->next) {
 			record = (const void *)(calls->records + at);
-			memcpy(&word, record->data + record->key_len,
+			memcpy(&word, syncmap_record_value(record),
 			       sizeof(word));
 			*sum += word;
 		}
 		*count += range->count;
 		record = (const void *)(calls->records + range->last);
-		memcpy(&cursor, record->data, sizeof(cursor));
+		memcpy(&cursor, syncmap_record_key(record), sizeof(cursor));
 		range->cursor = (uintptr_t)&cursor;
 		range->cursor_len = sizeof(cursor);
 	} while (!(range->result & SYNCMAP_RANGE_END));
