@@ -18,6 +18,8 @@ pub(crate) const KEY_MAX: usize = 512;
 pub(crate) const VALUE_MAX: usize = 65536;
 /// The greatest number of operations in a batch.
 pub(crate) const BATCH_MAX: u32 = 65536;
+/// The greatest length of a name, in bytes.
+pub(crate) const NAME_MAX: usize = 63;
 /// What `Info::abi_version` says.
 pub(crate) const VERSION: u32 = 1;
 
@@ -29,6 +31,12 @@ pub(crate) const STORED: u32 = 1 << 1;
 pub(crate) const DELETED: u32 = 1 << 2;
 /// `SYNCMAP_RANGE_END`
 pub(crate) const RANGE_END: u32 = 1 << 0;
+/// `SYNCMAP_ATTACH_CREATE`
+pub(crate) const ATTACH_CREATE: u32 = 1 << 0;
+/// `SYNCMAP_ATTACH_EXCL`
+pub(crate) const ATTACH_EXCL: u32 = 1 << 1;
+/// `SYNCMAP_ATTACH_CREATED`
+pub(crate) const ATTACH_CREATED: u32 = 1 << 0;
 
 /// The commands, `enum syncmap_cmd`.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -46,11 +54,14 @@ pub(crate) enum Command {
     Batch,
     Info,
     Stats,
+    Attach,
+    Unlink,
+    List,
 }
 
 impl Command {
     /// By number; they are in the order of the C enumeration.
-    const ALL: [Command; 13] = [
+    const ALL: [Command; 16] = [
         Command::Load,
         Command::Store,
         Command::LoadOrStore,
@@ -64,6 +75,9 @@ impl Command {
         Command::Batch,
         Command::Info,
         Command::Stats,
+        Command::Attach,
+        Command::Unlink,
+        Command::List,
     ];
 
     /// The command of a number, as in `struct syncmap_op`.
@@ -100,7 +114,10 @@ impl Command {
 
     /// Whether any descriptor will do.
     fn is_open(self) -> bool {
-        matches!(self, Command::Info | Command::Stats)
+        matches!(
+            self,
+            Command::Info | Command::Stats | Command::Attach | Command::Unlink | Command::List
+        )
     }
 
     /// Whether it uses `value`.
@@ -220,7 +237,7 @@ abi_struct! {
 
 abi_struct! {
     /// `struct syncmap_info`
-    Info, 40 {
+    Info, 72 {
         flags: u32,
         abi_version: u32,
         key_max: u32,
@@ -228,6 +245,10 @@ abi_struct! {
         batch_max: u32,
         max_entries: u64,
         max_bytes: u64,
+        max_owner_bytes: u64,
+        owner_bytes: u64,
+        max_names: u64,
+        names: u64,
     }
 }
 
@@ -249,6 +270,46 @@ abi_struct! {
     }
 }
 
+abi_struct! {
+    /// `struct syncmap_attach`
+    Attach, 32 {
+        flags: u32,
+        name: u64,
+        name_len: u32,
+        mode: u32,
+        result: u32,
+        reserved: u32,
+    }
+}
+
+abi_struct! {
+    /// `struct syncmap_unlink`
+    Unlink, 24 {
+        flags: u32,
+        name: u64,
+        name_len: u32,
+        reserved: u32,
+    }
+}
+
+/// The head of `struct syncmap_name`.
+#[repr(C)]
+pub(crate) struct NameRecord {
+    pub(crate) next: u32,
+    pub(crate) name_len: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) mode: u32,
+    pub(crate) users: u32,
+    pub(crate) entries: u64,
+    pub(crate) bytes: u64,
+}
+
+const _: () = assert!(size_of::<NameRecord>() == 40);
+
+// SAFETY: Made of integers, without padding.
+unsafe impl AsBytes for NameRecord {}
+
 /// The head of `struct syncmap_record`.
 #[repr(C)]
 pub(crate) struct Record {
@@ -268,6 +329,7 @@ const _: () = assert!(offset_of!(Op, error) == 12);
 const _: () = assert!(offset_of!(Op, out_len) == 64);
 const _: () = assert!(offset_of!(Op, result) == 68);
 const _: () = assert!(offset_of!(Batch, done) == 20);
+const _: () = assert!(offset_of!(Attach, result) == 24);
 
 /// The results of an operation, as they lie in `Op`.
 #[repr(C)]

@@ -7,27 +7,18 @@ use kernel::fs::file::{flags, File};
 use kernel::miscdevice::{MiscDevice, MiscDeviceRegistration};
 use kernel::page::PAGE_SIZE;
 use kernel::prelude::*;
+use kernel::sync::{new_mutex, Arc, Mutex, SetOnce};
 use kernel::transmute::AsBytes;
 use kernel::uaccess::{UserPtr, UserSlice};
 use syncmap::object::Bytes;
 use syncmap::quota::edquot;
 use syncmap::range::{Cursor, Visit};
 use syncmap::value::Displaced;
-use syncmap::{ByteMap, Limits, Options};
+use syncmap::{Account, ByteMap};
 
 use crate::abi::{self, Command};
-use crate::compat;
-use crate::module_parameters;
 use crate::ops;
-
-/// Memory of a map is charged to the memory cgroup of whoever asks for it, who is also told if there
-/// is none: the log need not know.
-pub(crate) fn gfp() -> kernel::alloc::Flags {
-    GFP_KERNEL_ACCOUNT | __GFP_NOWARN
-}
-
-/// Buckets of six keys in a chain. With SipHash and a random seed this is out of reach.
-const CHAIN_MAX: usize = 32;
+use crate::registry::{gfp, limits, max_names, max_owner_bytes, Registry, SharedMap};
 
 /// Operations of a batch between two looks at the signals. They are read, and what they displace is
 /// retired, together.
@@ -41,20 +32,15 @@ pub(crate) fn interrupted() -> bool {
 /// An open file.
 #[pin_data]
 pub(crate) struct OpenMap {
+    /// The map that it began with.
+    pub(crate) own: Arc<SharedMap>,
+    /// The one with a name that it is attached to.
+    pub(crate) attached: SetOnce<Arc<SharedMap>>,
+    /// Held by who attaches it.
     #[pin]
-    map: ByteMap,
-    reads: bool,
-    writes: bool,
-}
-
-/// The limits of a map, as the parameters of the module set them.
-fn limits() -> Limits {
-    let clamp = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
-    Limits {
-        entries: clamp(compat::parameter(module_parameters::max_entries.value())),
-        bytes: clamp(compat::parameter(module_parameters::max_bytes.value())),
-        chain: CHAIN_MAX,
-    }
+    pub(crate) attaching: Mutex<()>,
+    pub(crate) reads: bool,
+    pub(crate) writes: bool,
 }
 
 #[vtable]
@@ -63,18 +49,23 @@ impl MiscDevice for OpenMap {
 
     fn open(file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<Self::Ptr> {
         let mode = file.flags() & flags::O_ACCMODE;
-        let options = Options {
-            limits: limits(),
-            ..Options::default()
-        };
-        KBox::try_pin_init(
-            try_pin_init!(Self {
-                map <- ByteMap::new_bytes(options, gfp()),
+        let own = SharedMap::of_caller()?;
+        KBox::pin_init(
+            pin_init!(Self {
+                own,
+                attached: SetOnce::new(),
+                attaching <- new_mutex!((), "syncmap_attaching"),
                 reads: mode == flags::O_RDONLY || mode == flags::O_RDWR,
                 writes: mode == flags::O_WRONLY || mode == flags::O_RDWR,
-            }? Error),
+            }),
             gfp(),
         )
+    }
+
+    fn release(me: Self::Ptr, _file: &File) {
+        if let Some(map) = me.attached.as_ref() {
+            map.add_users(-1);
+        }
     }
 
     fn ioctl(me: Pin<&Self>, _file: &File, cmd: u32, arg: usize) -> Result<isize> {
@@ -90,6 +81,9 @@ impl MiscDevice for OpenMap {
             Command::Batch => me.batch(at)?,
             Command::Info => me.info(at)?,
             Command::Stats => me.stats(at)?,
+            Command::Attach => me.attach(at)?,
+            Command::Unlink => me.unlink(at)?,
+            Command::List => me.list(at)?,
             operation => me.operation(operation, at)?,
         }
         Ok(0)
@@ -97,6 +91,14 @@ impl MiscDevice for OpenMap {
 }
 
 impl OpenMap {
+    fn shared(&self) -> &SharedMap {
+        self.attached.as_ref().unwrap_or(&self.own)
+    }
+
+    fn map(&self) -> &ByteMap {
+        &self.shared().map
+    }
+
     fn check_mode(&self, command: Command) -> Result {
         if command.reads() && !self.reads || command.writes() && !self.writes {
             return Err(EBADF);
@@ -110,7 +112,7 @@ impl OpenMap {
         if op.cmd != 0 && op.cmd != command as u32 {
             return Err(EINVAL);
         }
-        ops::run(&self.map, command, &op, at, None)
+        ops::run(self.map(), command, &op, at, None)
     }
 
     /// Many operations on one key each.
@@ -134,7 +136,9 @@ impl OpenMap {
         let size = UserSlice::new(ops, 4).reader().read::<u32>()?;
         abi::check_size::<abi::Op>(size)?;
         let mut space = [const { MaybeUninit::<abi::Op>::uninit() }; STRIDE];
-        let mut displaced = self.map.displaced();
+        // One map for all of them, even if the file is attached to another meanwhile.
+        let map = self.map();
+        let mut displaced = map.displaced();
         let mut done = 0;
         while done < batch.count {
             let at = ops.wrapping_byte_add(done as usize * size as usize);
@@ -142,7 +146,7 @@ impl OpenMap {
             let ahead = abi::read_ahead(at, size, &mut space[..count]);
             for i in 0..count {
                 let at = at.wrapping_byte_add(i * size as usize);
-                if let Err(fault) = self.batched(at, size, ahead.get(i), &mut displaced) {
+                if let Err(fault) = self.batched(map, at, size, ahead.get(i), &mut displaced) {
                     report(done)?;
                     return Err(fault);
                 }
@@ -159,7 +163,8 @@ impl OpenMap {
     /// One operation of a batch, whose struct has perhaps been read ahead; fails only if that cannot
     /// be read or written.
     fn batched<'m>(
-        &'m self,
+        &self,
+        map: &'m ByteMap,
         at: UserPtr,
         size: u32,
         ahead: Option<&abi::Op>,
@@ -180,7 +185,7 @@ impl OpenMap {
                 if op.error != 0 {
                     report(0)?;
                 }
-                self.run_batched(op, at, displaced)
+                self.run_batched(map, op, at, displaced)
             }
             Err(&EFAULT) => return Err(EFAULT),
             Err(error) => Err(*error),
@@ -196,7 +201,8 @@ impl OpenMap {
     }
 
     fn run_batched<'m>(
-        &'m self,
+        &self,
+        map: &'m ByteMap,
         op: &abi::Op,
         at: UserPtr,
         displaced: &mut Displaced<'m>,
@@ -205,7 +211,7 @@ impl OpenMap {
             .filter(|command| command.is_operation())
             .ok_or(EINVAL)?;
         self.check_mode(command)?;
-        let done = ops::run(&self.map, command, op, at, Some(displaced));
+        let done = ops::run(map, command, op, at, Some(displaced));
         if displaced.bytes() > PAGE_SIZE {
             displaced.retire();
         }
@@ -214,7 +220,7 @@ impl OpenMap {
             // nothing, so the operation is simply run again when that can be freed.
             Err(error) if error == edquot() && displaced.bytes() != 0 => {
                 displaced.retire();
-                ops::run(&self.map, command, op, at, None)
+                ops::run(map, command, op, at, None)
             }
             done => done,
         }
@@ -224,7 +230,7 @@ impl OpenMap {
         if abi::read_struct::<abi::Clear>(at)?.flags != 0 {
             return Err(EINVAL);
         }
-        self.map.clear(gfp())
+        self.map().clear(gfp())
     }
 
     fn info(&self, at: UserPtr) -> Result {
@@ -239,6 +245,11 @@ impl OpenMap {
         info.batch_max = abi::BATCH_MAX;
         info.max_entries = limits.entries as u64;
         info.max_bytes = limits.bytes as u64;
+        let shared = self.shared();
+        info.max_owner_bytes = max_owner_bytes();
+        info.owner_bytes = shared.account().map_or(0, Account::bytes) as u64;
+        info.max_names = max_names();
+        info.names = Registry::get().names_of(shared);
         abi::write_struct(at, info.size, &info)
     }
 
@@ -247,7 +258,7 @@ impl OpenMap {
         if out.flags != 0 {
             return Err(EINVAL);
         }
-        let stats = self.map.stats();
+        let stats = self.map().stats();
         out.entries = stats.entries as u64;
         out.bytes = stats.bytes as u64;
         out.retired_bytes = stats.retired_bytes as u64;
@@ -287,7 +298,7 @@ impl OpenMap {
 
     #[inline(never)]
     fn write_records(&self, cursor: Cursor<'_, Bytes>, range: &mut abi::Range) -> Result {
-        let mut walk = self.map.walk(cursor);
+        let mut walk = self.map().walk(cursor);
         let mut records = Records::new();
         while !walk.is_over() {
             records.begin((range.buf_len - range.used) as usize);

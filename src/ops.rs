@@ -16,7 +16,8 @@ use syncmap::value::{Displaced, Prepared, ValueRef};
 use syncmap::ByteMap;
 
 use crate::abi::{self, Command, DELETED, FOUND, STORED};
-use crate::device::{gfp, interrupted};
+use crate::device::interrupted;
+use crate::registry::gfp;
 
 type Value<'m> = ValueRef<'m, Bytes>;
 type NewValue<'m> = Prepared<'m, Bytes>;

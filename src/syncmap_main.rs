@@ -2,15 +2,22 @@
 
 //! The module: its parameters, and the order in which its parts start and stop.
 
+use core::ptr::NonNull;
 use kernel::miscdevice::MiscDeviceOptions;
 use kernel::prelude::*;
 
 mod abi;
+mod capi;
 mod compat;
 mod device;
+mod holders;
+mod names;
 mod ops;
+mod registry;
 
+use capi::Exports;
 use device::OpenMap;
+use registry::Registry;
 
 module! {
     type: SyncmapModule,
@@ -27,6 +34,14 @@ module! {
             default: 268_435_456,
             description: "Greatest memory of a map, in bytes (default: 268435456, 256 MiB)",
         },
+        max_owner_bytes: u64 {
+            default: 1_073_741_824,
+            description: "Greatest memory of all maps of a user, in bytes (default: 1073741824, 1 GiB)",
+        },
+        max_names: u64 {
+            default: 1024,
+            description: "Greatest number of named maps of a user (default: 1024)",
+        },
     },
 }
 
@@ -35,10 +50,32 @@ const MAX_BYTES_MIN: u64 = 65536;
 
 #[pin_data]
 struct SyncmapModule {
-    // The device is the first to come into being and the last to go; files that are open pin the
-    // module, so there is none when it goes.
+    // In this order they go: no more files are opened, and those that are open pin the module, as do
+    // modules that use the API; names are taken away.
     #[pin]
     _device: compat::Registration<OpenMap>,
+    _names: Names,
+    _exports: Exports,
+    #[pin]
+    registry: Registry,
+}
+
+/// Takes all names away when it goes.
+struct Names;
+
+impl Drop for Names {
+    fn drop(&mut self) {
+        Registry::get().clear();
+    }
+}
+
+/// A parameter that is at least so much.
+fn at_least(least: u64, value: u64, name: &str) -> Result {
+    if value < least {
+        pr_err!("{} must be at least {}.\n", name, least);
+        return Err(EINVAL);
+    }
+    Ok(())
 }
 
 impl kernel::InPlaceModule for SyncmapModule {
@@ -46,15 +83,22 @@ impl kernel::InPlaceModule for SyncmapModule {
         pin_init::pin_init_scope(|| {
             let entries = compat::parameter(module_parameters::max_entries.value());
             let bytes = compat::parameter(module_parameters::max_bytes.value());
-            if entries == 0 {
-                pr_err!("max_entries must be at least 1.\n");
-                return Err(EINVAL);
-            }
-            if bytes < MAX_BYTES_MIN {
-                pr_err!("max_bytes must be at least {}.\n", MAX_BYTES_MIN);
-                return Err(EINVAL);
-            }
-            Ok(try_pin_init!(Self {
+            at_least(1, entries, "max_entries")?;
+            at_least(MAX_BYTES_MIN, bytes, "max_bytes")?;
+            at_least(
+                MAX_BYTES_MIN,
+                registry::max_owner_bytes(),
+                "max_owner_bytes",
+            )?;
+            Ok(try_pin_init!(&this in Self {
+                registry <- Registry::new(),
+                _exports: {
+                    // SAFETY: Initialised above, and the last to go.
+                    unsafe { Registry::publish(NonNull::new_unchecked(&raw mut (*this.as_ptr()).registry)) };
+                    Exports::new()?
+                },
+                _names: Names,
+                // The last to come: from here on there are users.
                 _device <- compat::Registration::register(MiscDeviceOptions { name: c"syncmap" }),
             }? Error))
         })

@@ -26,15 +26,22 @@ ASSERT_LAYOUT(syncmap_range, 48, cursor, 8);
 ASSERT_LAYOUT(syncmap_range, 48, buf, 24);
 ASSERT_LAYOUT(syncmap_range, 48, last, 44);
 ASSERT_LAYOUT(syncmap_record, 16, value_len, 8);
-ASSERT_LAYOUT(syncmap_record, 16, data, 16);
+ASSERT_LAYOUT(syncmap_record, 16, __reserved, 12);
 ASSERT_LAYOUT(syncmap_batch, 24, ops, 8);
 ASSERT_LAYOUT(syncmap_batch, 24, done, 20);
-ASSERT_LAYOUT(syncmap_info, 40, max_entries, 24);
-ASSERT_LAYOUT(syncmap_info, 40, max_bytes, 32);
+ASSERT_LAYOUT(syncmap_info, 72, max_entries, 24);
+ASSERT_LAYOUT(syncmap_info, 72, max_bytes, 32);
+ASSERT_LAYOUT(syncmap_info, 72, names, 64);
 ASSERT_LAYOUT(syncmap_stats, 88, entries, 8);
 ASSERT_LAYOUT(syncmap_stats, 88, amended, 48);
 ASSERT_LAYOUT(syncmap_stats, 88, misses, 56);
 ASSERT_LAYOUT(syncmap_stats, 88, sweeps, 80);
+ASSERT_LAYOUT(syncmap_attach, 32, name, 8);
+ASSERT_LAYOUT(syncmap_attach, 32, result, 24);
+ASSERT_LAYOUT(syncmap_unlink, 24, name, 8);
+ASSERT_LAYOUT(syncmap_unlink, 24, __reserved, 20);
+ASSERT_LAYOUT(syncmap_name, 40, users, 20);
+ASSERT_LAYOUT(syncmap_name, 40, entries, 24);
 static_assert(SYNCMAP_IOC_LOAD == 0xbc00 && SYNCMAP_IOC_STATS == 0xbc0c,
 	      "numbers of the ioctls");
 
@@ -148,7 +155,22 @@ static bool any_op(__u32 cmd)
 
 static bool any_other(__u32 cmd)
 {
-	return cmd >= KEY_COMMANDS;
+	return cmd >= KEY_COMMANDS && cmd != SYNCMAP_CMD_ATTACH;
+}
+
+static bool only_attach(__u32 cmd)
+{
+	return cmd == SYNCMAP_CMD_ATTACH;
+}
+
+static bool only_unlink(__u32 cmd)
+{
+	return cmd == SYNCMAP_CMD_UNLINK;
+}
+
+static bool only_list(__u32 cmd)
+{
+	return cmd == SYNCMAP_CMD_LIST;
 }
 
 static bool only_range(__u32 cmd)
@@ -187,6 +209,8 @@ struct rejection {
 #define OP(member)	offsetof(struct syncmap_op, member)
 #define RANGE(member)	offsetof(struct syncmap_range, member)
 #define BATCH(member)	offsetof(struct syncmap_batch, member)
+#define ATTACH(member)	offsetof(struct syncmap_attach, member)
+#define UNLINK(member)	offsetof(struct syncmap_unlink, member)
 
 static const struct rejection rejections[] = {
 	{ "lowest flag", any_op, OP(flags), 1, EINVAL },
@@ -218,6 +242,29 @@ static const struct rejection rejections[] = {
 	{ "batch of 65537", only_batch, BATCH(count), SYNCMAP_BATCH_MAX + 1,
 	  E2BIG },
 	{ "batch of 2^32 - 1", only_batch, BATCH(count), ~0U, E2BIG },
+	{ "third flag of ATTACH", only_attach, ATTACH(flags), 5, EINVAL },
+	{ "no CREATE, but a mode", only_attach, ATTACH(flags), 0, EINVAL },
+	{ "EXCL without CREATE", only_attach, ATTACH(flags), 2, EINVAL },
+	{ "mode beyond permissions", only_attach, ATTACH(mode), 01000,
+	  EINVAL },
+	{ "reserved member of ATTACH", only_attach, ATTACH(__reserved), 1,
+	  EINVAL },
+	{ "attached to a name of length 0", only_attach, ATTACH(name_len), 0,
+	  EINVAL },
+	{ "attached to a name of length 64", only_attach, ATTACH(name_len), 64,
+	  ENAMETOOLONG },
+	{ "attached to a name of length 2^32 - 1", only_attach,
+	  ATTACH(name_len), ~0U, ENAMETOOLONG },
+	{ "reserved member of UNLINK", only_unlink, UNLINK(__reserved), 1,
+	  EINVAL },
+	{ "unlinked name of length 0", only_unlink, UNLINK(name_len), 0,
+	  EINVAL },
+	{ "unlinked name of length 64", only_unlink, UNLINK(name_len), 64,
+	  ENAMETOOLONG },
+	{ "listed behind a name of length 64", only_list, RANGE(cursor_len),
+	  64, ENAMETOOLONG },
+	{ "listed behind a name of length 0", only_list, RANGE(cursor), 4096,
+	  EINVAL },
 };
 
 /* Of an address this is the lower half; the upper one is 0 where unused. */

@@ -30,6 +30,9 @@ static bool needs_read(__u32 cmd)
 	case SYNCMAP_CMD_BATCH:
 	case SYNCMAP_CMD_INFO:
 	case SYNCMAP_CMD_STATS:
+	case SYNCMAP_CMD_ATTACH:
+	case SYNCMAP_CMD_UNLINK:
+	case SYNCMAP_CMD_LIST:
 		return false;
 	}
 	return true;
@@ -43,6 +46,9 @@ static bool needs_write(__u32 cmd)
 	case SYNCMAP_CMD_BATCH:
 	case SYNCMAP_CMD_INFO:
 	case SYNCMAP_CMD_STATS:
+	case SYNCMAP_CMD_ATTACH:
+	case SYNCMAP_CMD_UNLINK:
+	case SYNCMAP_CMD_LIST:
 		return false;
 	}
 	return true;
@@ -50,6 +56,8 @@ static bool needs_write(__u32 cmd)
 
 static int expected_error(__u32 cmd, bool reads, bool writes)
 {
+	if (cmd == SYNCMAP_CMD_ATTACH && !reads && !writes)
+		return -EBADF;
 	if (needs_read(cmd) && !reads)
 		return -EBADF;
 	if (needs_write(cmd) && !writes)

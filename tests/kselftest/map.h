@@ -54,7 +54,7 @@ static inline const char *cmd_name(__u32 cmd)
 	static const char *const names[] = {
 		"LOAD", "STORE", "LOAD_OR_STORE", "LOAD_AND_DELETE", "DELETE",
 		"SWAP", "COMPARE_AND_SWAP", "COMPARE_AND_DELETE", "CLEAR",
-		"RANGE", "BATCH", "INFO", "STATS",
+		"RANGE", "BATCH", "INFO", "STATS", "ATTACH", "UNLINK", "LIST",
 	};
 
 	return cmd < ARRAY_SIZE(names) ? names[cmd] : "unknown";
@@ -208,6 +208,37 @@ static inline struct syncmap_info info(int map)
 
 	expect_eq(call(map, SYNCMAP_IOC_INFO, &argument), 0);
 	return argument;
+}
+
+static inline struct syncmap_attach new_attach(struct bytes name, __u32 flags)
+{
+	return (struct syncmap_attach) {
+		.size = sizeof(struct syncmap_attach),
+		.flags = flags,
+		.name = address(name.data),
+		.name_len = name.len,
+		.mode = flags & SYNCMAP_ATTACH_CREATE ? 0600 : 0,
+	};
+}
+
+/* 0 or -errno. */
+static inline int attach(int map, const char *name, __u32 flags)
+{
+	struct syncmap_attach argument = new_attach(text(name), flags);
+
+	return call(map, SYNCMAP_IOC_ATTACH, &argument);
+}
+
+/* 0 or -errno. */
+static inline int unlink_name(int file, const char *name)
+{
+	struct syncmap_unlink argument = {
+		.size = sizeof(argument),
+		.name = address(name),
+		.name_len = strlen(name),
+	};
+
+	return call(file, SYNCMAP_IOC_UNLINK, &argument);
 }
 
 /* "PREFIX 17": keys and values made of a number. */
