@@ -58,6 +58,20 @@ impl<K: Key, V: Send + Sync + 'static> Map<K, Counted<Fixed<V>>> {
     ///
     /// Process context; sleeps if `flags` allow it to allocate, and if the key is new or was deleted
     /// long ago. On failure nothing has changed, and key and value come back.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use syncmap::{Options, SyncMap};
+    ///
+    /// let map = KBox::pin_init(SyncMap::<u32, u64>::new(Options::default(), GFP_KERNEL), GFP_KERNEL)?;
+    /// assert!(map.swap(1, 10, GFP_KERNEL)?.is_none());
+    /// // Others may still be reading the old value; it is freed when they cannot be any more.
+    /// let old = map.swap(1, 11, GFP_KERNEL)?;
+    /// assert_eq!(old.as_deref(), Some(&10));
+    /// # drop(old);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn swap<'m, 'k>(
         &'m self,
         key: K::Input<'k>,
@@ -71,6 +85,29 @@ impl<K: Key, V: Send + Sync + 'static> Map<K, Counted<Fixed<V>>> {
     }
 
     /// Stores a value unless the key has one, which is returned instead; otherwise as [`Map::swap`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::sync::Arc;
+    /// use syncmap::map::LoadOrStore;
+    /// use syncmap::{Options, SyncMap};
+    ///
+    /// type Users = SyncMap<u32, Arc<u64>>;
+    /// let users = KBox::pin_init(Users::new(Options::default(), GFP_KERNEL), GFP_KERNEL)?;
+    /// // Whoever comes first decides which one it is.
+    /// let find = |id: u32| -> Result<Arc<u64>> {
+    ///     let new = Arc::new(u64::from(id) * 100, GFP_KERNEL)?;
+    ///     match users.load_or_store(id, new.clone(), GFP_KERNEL)? {
+    ///         LoadOrStore::Loaded(user, _) => Ok((*user).clone()),
+    ///         LoadOrStore::Stored => Ok(new),
+    ///     }
+    /// };
+    /// let user = find(7)?;
+    /// assert!(Arc::ptr_eq(&user, &find(7)?));
+    /// # drop(user);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn load_or_store<'m, 'k>(
         &'m self,
         key: K::Input<'k>,
@@ -99,6 +136,21 @@ impl<K: Key, V: PartialEq + Send + Sync + 'static> Map<K, Counted<Fixed<V>>> {
     /// Stores `new` if the key has a value equal to `old`, and returns that; never creates a key.
     ///
     /// Process context; sleeps if `flags` allow it to allocate. `V::eq` runs in a read-side section.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use syncmap::{Options, SyncMap};
+    ///
+    /// let map = KBox::pin_init(SyncMap::<u8, u64>::new(Options::default(), GFP_KERNEL), GFP_KERNEL)?;
+    /// map.store(1, 10, GFP_KERNEL)?;
+    /// assert!(map.compare_and_swap(&1, &10, 11, GFP_KERNEL).is_ok());
+    /// let lost = map.compare_and_swap(&1, &10, 12, GFP_KERNEL);
+    /// // The value comes back.
+    /// assert_eq!(lost.err().map(|e| e.value), Some(12));
+    /// assert!(map.compare_and_delete(&1, &11).is_some());
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn compare_and_swap(
         &self,
         key: &K::Ref,

@@ -6,17 +6,25 @@
 //! stores to existing keys are lock-free; only new keys take a mutex. Start with
 //! [`SyncMap`], or read [`map`], which is where the algorithm is.
 //!
-//! ```ignore
-//! use syncmap::map::{Options, SyncMap};
+//! # Examples
+//!
+//! ```
+//! use kernel::sync::rcu;
+//! use syncmap::{Options, SyncMap};
 //!
 //! let map = KBox::pin_init(SyncMap::<u64, u32>::new(Options::default(), GFP_KERNEL), GFP_KERNEL)?;
 //! map.store(7, 1, GFP_KERNEL)?;
+//!
+//! // Any context: neither locks nor sleeps.
 //! let guard = rcu::read_lock();
 //! assert_eq!(map.get(&7, &guard), Some(&1));
+//! assert_eq!(map.get(&8, &guard), None);
+//! # drop(guard);
+//! # Ok::<(), Error>(())
 //! ```
 //!
-//! The crate is a library: it has no `module!`, registers nothing and prints nothing. Link it into
-//! a module of your own together with `helpers.c`.
+//! The crate is a library: it has no `module!`, registers nothing and prints nothing. `syncmap.mk`
+//! links it into a module of your own.
 
 #![crate_name = "syncmap"]
 #![deny(missing_docs)]
@@ -25,11 +33,13 @@
 pub mod api;
 mod atomic;
 pub mod entry;
+pub mod gfp;
 pub mod hash;
 mod helpers;
 pub mod inspect;
 mod lifecycle;
 pub mod map;
+pub mod named;
 pub mod object;
 pub mod quota;
 pub mod range;
@@ -41,4 +51,4 @@ pub mod value;
 mod worker;
 
 pub use map::{ByteMap, Options, SyncMap};
-pub use quota::Limits;
+pub use quota::{Account, Limits};

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# For the Kbuild file of a module that uses syncmap.  One in C needs no more than
+#
+#	include <this folder>/syncmap.mk
+#
+# One in Rust also says that it does, which gives it the crate `syncmap`:
+#
+#	obj-m := mine.o
+#	mine-y := mine_main.o
+#	syncmap-modules := mine
+#	include <this folder>/syncmap.mk
+#
+# Each module gets an object of the library for itself, since Kbuild has no way to
+# share one, and is self-contained, unless it uses named maps: those are in
+# syncmap.ko, which is built first, here or wherever KBUILD_EXTRA_SYMBOLS tells.
+
+syncmap-dir := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
+
+ccflags-y += -I$(syncmap-dir)/include
+
+# Kbuild has found our symbols if we are built in the same run.
+ifneq ($(abspath $(syncmap-dir)),$(abspath $(src)))
+KBUILD_EXTRA_SYMBOLS += $(wildcard $(abspath $(syncmap-dir))/Module.symvers)
+endif
+
+# syncmap-use MODULE: adds the objects of the library, and shows the crate to the
+# Rust objects of the module, which are compiled after it.
+define syncmap-use
+$(obj)/$(1)-syncmap.o: $(syncmap-dir)/src/lib.rs FORCE
+	+$$(call if_changed_rule,rustc_o_rs)
+$(obj)/$(1)-syncmap_helpers.o: $(syncmap-dir)/src/helpers.c FORCE
+	$$(call if_changed_rule,cc_o_c)
+RUSTFLAGS_$(1)-syncmap.o := --emit=metadata=$(obj)/lib$(1)-syncmap.rmeta
+clean-files += lib$(1)-syncmap.rmeta
+$(foreach object,$($(1)-y),$(if $(wildcard $(src)/$(object:.o=.c)),,
+RUSTFLAGS_$(object) += --extern syncmap=$(obj)/lib$(1)-syncmap.rmeta
+$(obj)/$(object): $(obj)/$(1)-syncmap.o
+))
+$(1)-y += $(1)-syncmap.o $(1)-syncmap_helpers.o
+endef
+$(foreach module,$(syncmap-modules),$(eval $(call syncmap-use,$(module))))
