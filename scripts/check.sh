@@ -16,8 +16,12 @@ cd "$SOURCE"
 kernel=$(readlink -f "$(kernel_dir)")
 files() { find "$@" 2>/dev/null | sort; }
 rust=$(files src samples tests -name '*.rs')
-kernel_c=$(files src include tests/bench/kernel -name '*.[ch]')
-user_c=$(files samples tests -path tests/bench/kernel -prune -o -name '*.[ch]' -print)
+modules_c=$(grep -l '^#include <linux/module.h>' samples/*.c)
+kernel_c=$(files src include tests/bench/kernel tests/modules -name '*.[ch]')
+kernel_c+=" $modules_c"
+user_c=$(files samples tests -path tests/bench/kernel -prune -o \
+	-path tests/modules -prune -o -name '*.[ch]' -print |
+	grep -vxF "$modules_c")
 shell=$(grep -rlE '^#!/bin/(ba)?sh|shellcheck shell=' scripts tests .ci | sort)
 
 exec 3>&1
@@ -45,19 +49,40 @@ formatting() {
 
 # The lints are those of the kernel's own makefiles; every warning is an error.
 lints() {
-	VARIANT=clippy "$SCRIPTS/module.sh" CLIPPY=1 SYNCMAP_STRICT=1 &&
+	VARIANT=clippy MODULES=1 "$SCRIPTS/module.sh" CLIPPY=1 SYNCMAP_STRICT=1 &&
 		BENCH=1 VARIANT=bench-clippy "$SCRIPTS/module.sh" CLIPPY=1 \
 			SYNCMAP_STRICT=1
 }
 warnings() {
-	VARIANT=strict "$SCRIPTS/module.sh" SYNCMAP_STRICT=1 &&
+	VARIANT=strict MODULES=1 "$SCRIPTS/module.sh" SYNCMAP_STRICT=1 &&
 		BENCH=1 VARIANT=bench-strict "$SCRIPTS/module.sh" SYNCMAP_STRICT=1
+}
+
+# A module of somebody else's, in a folder of its own.
+elsewhere() {
+	local out=$WORK/${kernel##*/}-strict dir=$WORK/elsewhere
+	remove "$dir"
+	mkdir -p "$dir"
+	cp samples/blocklist.c samples/rust_user.rs "$dir"
+	cat >"$dir/Kbuild" <<'END'
+obj-m := in_c.o in_rust.o
+in_c-y := blocklist.o
+in_rust-y := rust_user.o
+syncmap-modules := in_rust
+include /syncmap/syncmap.mk
+END
+	in_kernel "$kernel" --bind "$dir" /elsewhere --ro-bind "$out" /out -- \
+		make -s -C /kernel/build M=/elsewhere \
+		KERNELRELEASE="$(cat "$kernel/release")" \
+		KBUILD_EXTRA_SYMBOLS=/out/Module.symvers modules &&
+		[ -e "$dir/in_c.ko" ] && [ -e "$dir/in_rust.ko" ]
 }
 
 # Kbuild's own flags for the library crate, with rustdoc in rustc's place.
 documentation() {
 	local out=$WORK/${kernel##*/}-strict flags
-	flags=$(sed -n 's/^savedcmd_src\/lib\.o := .* rustc //p' "$out/src/.lib.o.cmd" |
+	flags=$(sed -n 's/^savedcmd_syncmap-syncmap\.o := .* rustc //p' \
+		"$out/.syncmap-syncmap.o.cmd" |
 		sed -E 's/;.*//; s/--emit=[^ ]*//g; s/--out-dir [^ ]*//')
 	[ -n "$flags" ] || {
 		say "The library crate was not compiled, so it cannot be documented."
@@ -65,6 +90,27 @@ documentation() {
 	}
 	in_kernel "$kernel" --bind "$out" /out -- sh -c "cd /out &&
 		RUSTC_BOOTSTRAP=1 rustdoc --out-dir /out/doc -Dwarnings $flags"
+}
+
+# The comments of the C API's header are what the kernel's tools expect.
+kernel_doc() {
+	in_kernel "$kernel" -- /source/tools/docs/kernel-doc -none -Wall -Werror \
+		include/linux/syncmap.h
+}
+
+# The header for userspace alone, in C and C++, with 64 bits and 32.
+uapi_header() {
+	local language bits
+	for language in c99 gnu23 c++11 c++20; do
+		for bits in 64 32; do
+			# shellcheck disable=SC2016 # expanded inside the root
+			in_root -- sh -c 'echo "#include <linux/syncmap.h>" |
+				gcc -x "$1" -std="$2" -m"$3" -pedantic -Wall -Wextra \
+				-Werror -Iinclude/uapi -fsyntax-only -' sh \
+				"$([[ $language = c++* ]] && echo c++ || echo c)" \
+				"$language" "$bits" || return
+		done
+	done
 }
 
 # shellcheck disable=SC2086
@@ -90,7 +136,10 @@ report() { in_root -- python3 tests/bench/report.py --self-test; }
 c_style() {
 	local checkpatch='perl /source/scripts/checkpatch.pl --no-tree --strict --terse
 		--no-summary'
-	in_kernel "$kernel" -- $checkpatch -f $kernel_c &&
+	# What exports.c exports is written in Rust.
+	in_kernel "$kernel" -- $checkpatch -f ${kernel_c/src\/exports.c/} &&
+		in_kernel "$kernel" -- $checkpatch --ignore EXPORT_SYMBOL \
+			-f src/exports.c &&
 		in_kernel "$kernel" -- $checkpatch \
 			--ignore PREFER_KERNEL_TYPES,PREFER_DEFINED_ATTRIBUTE_MACRO -f $user_c
 }
@@ -98,8 +147,11 @@ c_style() {
 check "rustfmt" formatting
 check "rustc, warnings denied" warnings
 check "clippy" lints
+check "modules elsewhere" elsewhere
 check "rustdoc of the library crate" documentation
 check "litmus tests" litmus
+check "kernel-doc" kernel_doc
+check "header for userspace, C and C++" uapi_header
 check "userspace programs" "$SCRIPTS/programs.sh" samples tests/kselftest
 check "the report of the bench" report
 check "shellcheck" scripts

@@ -11,11 +11,26 @@ if ! insmod /syncmap_kunit.ko; then
 	echo "guest: syncmap_kunit.ko could not be loaded"
 	exit 1
 fi
-for suite in "$results"/*; do
-	suite=${suite##*/}
-	! grep -qx "$suite" /tmp/before || continue
-	echo "## begin kunit/$suite"
-	cat "$results/$suite/results"
-	echo "## end kunit/$suite 0"
-done
+# suites: shows the results of those that have been run since "before".
+suites() {
+	for suite in "$results"/*; do
+		suite=${suite##*/}
+		! grep -qx "$suite" /tmp/before || continue
+		echo "## begin kunit/$suite"
+		cat "$results/$suite/results"
+		echo "## end kunit/$suite 0"
+	done
+}
+suites
 rmmod syncmap_kunit
+
+# The C API, on a kernel that checks contexts and locks.
+# shellcheck source=scripts/job-modules.sh
+. /job-modules.sh
+insmod /syncmap.ko && c_api
+# The examples use named maps.
+ls $results >/tmp/before
+insmod /syncmap_examples.ko && suites
+rmmod syncmap_examples
+rmmod syncmap
+careless

@@ -4,28 +4,11 @@
 # What make test does inside the guest with the stock kernel: loading and
 # unloading in shell, then every program of tests/kselftest.
 
-export SYNCMAP_KO=/syncmap.ko
-number=0
-failures=0
-# check TEXT COMMAND...: one test of the shell part.
-check() {
-	number=$((number + 1))
-	text=$1
-	shift
-	if "$@"; then
-		echo "ok $number $text"
-	else
-		failures=1
-		echo "not ok $number $text"
-	fi
-}
-loaded() { grep -q '^syncmap ' /proc/modules; }
-refused() { ! rmmod syncmap 2>/dev/null && loaded; }
-unloaded() { rmmod syncmap && ! loaded && [ ! -e /dev/syncmap ]; }
+export SYNCMAP_KO=/syncmap.ko SYNCMAP_BLOCKLIST_KO=/blocklist.ko
+# shellcheck source=scripts/job-modules.sh
+. /job-modules.sh
 
-echo "## begin module"
-echo "TAP version 13"
-echo "1..7"
+begin module 7
 check "the module loads" insmod $SYNCMAP_KO
 check "its device is there" test -c /dev/syncmap
 check "its device is for root alone" \
@@ -40,6 +23,48 @@ check "rmmod after the last close works" unloaded
 check "the module loads again" insmod $SYNCMAP_KO
 check "and unloads again" unloaded
 echo "## end module $failures"
+
+# Modules that use it, in every order; and userspace, by the sample client.
+used() { grep '^syncmap ' /proc/modules | grep -qF "$1"; }
+begin samples 24
+check "a module that uses syncmap does not load without it" \
+	fails insmod /blocklist.ko
+check "syncmap loads" insmod $SYNCMAP_KO
+check "blocklist loads" insmod /blocklist.ko
+check "and is known as a user" used blocklist
+check "syncmap cannot be unloaded" refused
+check "userspace finds the map of the module" /client blocklist set 10.1.2.3 1
+check "and what is in it" test "$(/client blocklist get 10.1.2.3)" = 1
+check "the list shows addresses" \
+	test "$(/client blocklist list)" = "10.1.2.3	1"
+check "the module counts as a user" \
+	test "$(/client names | awk '$NF == "blocklist" { print $1, $4, $5 }')" = \
+	"0600 1 1"
+check "blocklist unloads" rmmod blocklist
+check "its map stays" test "$(/client blocklist get 10.1.2.3)" = 1
+check "for it to come back to" insmod /blocklist.ko
+check "where it counts anew" \
+	test "$(cat /sys/module/blocklist/parameters/dropped)" = 0
+check "its name can be taken away" /client blocklist unlink
+check "so that nobody finds the map" fails /client blocklist get 10.1.2.3
+check "though the module has it" refused
+check "until it goes" rmmod blocklist
+dmesg -c >/dev/null
+check "a module in Rust loads" insmod /rust_user.ko
+check "and uses its map" \
+	logged "99 sessions of at most 100; the one of user 1000 has ended."
+check "it unloads" rmmod rust_user
+check "userspace changes its settings" /client settings set sessions 10
+check "and it abides by them" insmod /rust_user.ko
+check "at once" logged "9 sessions of at most 10"
+rmmod rust_user
+check "syncmap unloads with named maps" unloaded
+echo "## end samples $failures"
+
+insmod $SYNCMAP_KO
+c_api
+rmmod syncmap
+careless
 
 insmod $SYNCMAP_KO 2>/dev/null || loaded || exit 1
 for program in /tests/*; do

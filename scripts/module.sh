@@ -3,7 +3,8 @@
 #
 # module.sh [MAKE ARGUMENT...]: builds the modules for the prepared kernel
 # (KERNEL, FLAVOUR; or with UML=kunit, smp or up one on User Mode Linux) and
-# prints their folder.  BENCH=1 builds the module of the bench instead.
+# prints their folder.  BENCH=1 builds the module of the bench instead, MODULES=1
+# syncmap and the modules of samples and tests.
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -17,7 +18,11 @@ if [ -n "${UML:-}" ]; then
 	# UML's module loader does not know the relocations rustc prefers.
 	args=("${UML_FLAGS[@]}"
 		KRUSTFLAGS='-Zplt=yes -Zdirect-access-external-data=yes')
-	[ "$UML" != kunit ] || args+=(SYNCMAP_KUNIT=1)
+	[ "$UML" != kunit ] || [ -n "${MODULES:-}" ] || args+=(SYNCMAP_KUNIT=1)
+fi
+if [ -n "${MODULES:-}" ]; then
+	args+=(SYNCMAP_SAMPLES=1)
+	VARIANT=${VARIANT:-modules}
 fi
 if [ -n "${BENCH:-}" ]; then
 	args+=(SYNCMAP_BENCH=1)

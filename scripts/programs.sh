@@ -2,18 +2,20 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # programs.sh FOLDER...: builds the userspace programs of these folders, each
-# .c file one program, statically, against the uapi header alone; prints the
-# folder they are in.
+# .c file one program, unless it is a module of the kernel; statically, against
+# the uapi header alone; with BITS=32 for the i386.  Prints the folder they are in.
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-out=$(work_dir)/programs
+out=$(work_dir)/programs${BITS:+-$BITS}
 mkdir -p "$out"
 cd "$SOURCE"
-flags=(-static -O2 -g -std=gnu11 -Wall -Wextra -Werror -pthread -Iinclude/uapi)
+flags=(-static -O2 -g -std=gnu11 -Wall -Wextra -Werror -pthread -Iinclude/uapi
+	${BITS:+"-m$BITS"})
 recipe=$(key_of "${flags[*]}" "$(root_dir)")
-for source in $(find "$@" -maxdepth 1 -name '*.c' | sort); do
+for source in $(find "$@" -maxdepth 1 -name '*.c' -exec \
+	grep -L '^#include <linux/module.h>' {} + | sort); do
 	program=$(basename "$source" .c)
 	# Up to date: newer than itself, every header, and made the same way.
 	if [ "$(cat "$out/$program.recipe" 2>/dev/null)" = "$recipe" ] &&

@@ -52,28 +52,41 @@ self_tests() {
 }
 
 kunit() {
-	local out
+	local out modules
 	mkdir -p "$WORK/kunit"
 	out=$(UML=kunit "$SCRIPTS/module.sh") || return
+	modules=$(UML=kunit MODULES=1 "$SCRIPTS/module.sh") || return
 	"$SCRIPTS/initramfs.sh" "$WORK/kunit/initramfs" "tty1 tty2" \
-		"$SCRIPTS/job-kunit.sh" "$out/syncmap_kunit.ko=/syncmap_kunit.ko" ||
-		return
+		"$SCRIPTS/job-kunit.sh" "$out/syncmap_kunit.ko=/syncmap_kunit.ko" \
+		"$SCRIPTS/job-modules.sh=/job-modules.sh" \
+		"$modules"/syncmap.ko=/syncmap.ko \
+		"$modules"/syncmap_ctest.ko=/syncmap_ctest.ko \
+		"$modules"/syncmap_examples.ko=/syncmap_examples.ko \
+		"$modules"/syncmap_careless.ko=/syncmap_careless.ko || return
 	judged env UML=kunit "$SCRIPTS/guest.sh" "$WORK/kunit" "${TIMEOUT:-900}"
 	add KUnit "$WORK/kunit/output.log"
 }
 
 device() {
-	local out programs source name files=()
+	local out programs small source name files=()
 	mkdir -p "$WORK/device"
-	out=$("$SCRIPTS/module.sh") || return
-	programs=$("$SCRIPTS/programs.sh" tests/kselftest) || return
+	out=$(MODULES=1 "$SCRIPTS/module.sh") || return
+	programs=$("$SCRIPTS/programs.sh" samples tests/kselftest) || return
+	small=$(BITS=32 "$SCRIPTS/programs.sh" tests/kselftest) || return
 	for source in "$SOURCE"/tests/kselftest/*.c; do
 		name=$(basename "$source" .c)
 		files+=("$programs/$name=/tests/$name")
 	done
+	# A program of 32 bits passes the same structs, but pointers of its own.
+	for name in abi batch fault named ops range; do
+		files+=("$small/$name=/tests/$name-32")
+	done
+	for name in syncmap blocklist rust_user syncmap_ctest syncmap_careless; do
+		files+=("$out/$name.ko=/$name.ko")
+	done
 	"$SCRIPTS/initramfs.sh" "$WORK/device/initramfs" "ttyS1 ttyS2" \
-		"$SCRIPTS/job-test.sh" "$out/syncmap.ko=/syncmap.ko" "${files[@]}" ||
-		return
+		"$SCRIPTS/job-test.sh" "$SCRIPTS/job-modules.sh=/job-modules.sh" \
+		"$programs/client=/client" "${files[@]}" || return
 	judged "$SCRIPTS/guest.sh" "$WORK/device" "${TIMEOUT:-1800}"
 	add "device tests" "$WORK/device/output.log"
 }

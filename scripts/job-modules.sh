@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=sh
+#
+# For the jobs of guests: tests of the modules that use syncmap, in TAP.  Sourced.
+
+number=0
+failures=0
+# check TEXT COMMAND...: one test of the shell part.
+check() {
+	number=$((number + 1))
+	text=$1
+	shift
+	if "$@"; then
+		echo "ok $number $text"
+	else
+		failures=1
+		echo "not ok $number $text"
+	fi
+}
+
+# begin NAME TESTS: the head of a program in shell.
+begin() {
+	number=0
+	failures=0
+	echo "## begin $1"
+	echo "TAP version 13"
+	echo "1..$2"
+}
+
+loaded() { grep -q '^syncmap ' /proc/modules; }
+refused() { ! rmmod syncmap 2>/dev/null && loaded; }
+unloaded() { rmmod syncmap && ! loaded && [ ! -e /dev/syncmap ]; }
+fails() { ! "$@" 2>/dev/null; }
+# The log, since it was last asked for.
+logged() { dmesg -c | grep -qF "$1"; }
+
+# The C API's own tests, which report to the log.
+c_api() {
+	dmesg -c >/dev/null
+	echo "## begin c-api"
+	echo "TAP version 13"
+	insmod /syncmap_ctest.ko && rmmod syncmap_ctest
+	dmesg -c | sed -n 's/.*ctest: //p' >/tmp/ctest
+	cat /tmp/ctest
+	failures=0
+	! grep -q '^not ok' /tmp/ctest || failures=1
+	echo "## end c-api $failures"
+}
+
+# mistake NAME MESSAGE: loads and unloads the careless module; whether the log says
+# so, and tells who it was.
+mistake() {
+	dmesg -c >/dev/null
+	insmod /syncmap_careless.ko mistake="$1" && rmmod syncmap_careless &&
+		logged "module syncmap_careless $2"
+}
+
+careless() {
+	begin careless-modules 7
+	check "syncmap is loaded" insmod /syncmap.ko
+	check "a map that is not destroyed is reported" \
+		mistake forget_map "has not destroyed a map of its own, with 3"
+	check "a map that is destroyed twice is reported" \
+		mistake destroy_twice "destroys a map that it does not have"
+	check "a named map that is not put is reported" mistake forget_named \
+		"has not put the named map careless, of which it had 2"
+	check "a named map that is put twice is reported" \
+		mistake put_twice "puts a named map that it does not hold"
+	check "one that makes no mistake is not" fails mistake none ""
+	check "and nothing holds syncmap" unloaded
+	echo "## end careless-modules $failures"
+}
