@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # make bench: measures the map against its peers, in the kernel (User Mode Linux),
-# in userspace, and through system calls, and writes docs/benchmarks.md: in half an
-# hour.  With QUICK=1 in under five minutes, with ONLY=kernel, host or syscall for a part:
+# in userspace, and through system calls, and writes docs/benchmarks.md: in forty
+# minutes.  With QUICK=1 in under five, with ONLY=kernel, host or syscall for a part:
 # then there are tables in the terminal only.
 
 # shellcheck source=scripts/lib.sh
@@ -53,6 +53,8 @@ groups() {
 	say "1 Mi keys:sizes=1048576 ops=300000 samples=0" \
 		"workloads=$core,lookup-dirty,lookup-read,copy-all" \
 		"contenders=syncmap,syncmap-counted,rhashtable,xarray,loop"
+	say "1 Mi keys, from C:sizes=1048576 ops=300000 samples=0" \
+		"workloads=lookup-hit,lookup-miss contenders=syncmap-c"
 	say "1 Mi keys, the worst:sizes=1048576 samples=10000" \
 		"workloads=fill-worst,start-dirty-worst contenders=syncmap,rhashtable"
 	say "Go's benchmarks:go=1 sizes=1024 ops=100000 samples=0"
@@ -78,6 +80,7 @@ kernel() {
 	out=$(UML=$1 BENCH=1 "$SCRIPTS/module.sh") || return
 	groups "$1" "$2" | sed "s/\$/ rounds=1 first_round=$2/" >"$bench/groups-$1"
 	in_guest "$1" "$SCRIPTS/job-bench.sh" \
+		"$out/syncmap.ko=/syncmap.ko" \
 		"$out/syncmap_bench.ko=/syncmap_bench.ko" "$bench/groups-$1=/groups"
 }
 

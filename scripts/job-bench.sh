@@ -9,6 +9,10 @@ shrink() {
 	for cache in /sys/kernel/slab/*/shrink; do echo 1 >"$cache"; done 2>/dev/null
 }
 
+if ! insmod /syncmap.ko; then
+	echo "guest: syncmap.ko could not be loaded"
+	exit 1
+fi
 number=0
 total=$(grep -c . /groups)
 before=

@@ -5,12 +5,9 @@
 bench := tests/bench/kernel
 contenders := syncmap syncmap-counted rhashtable hashtable rbtree loop
 
-obj-m := syncmap_bench.o
-syncmap_bench-y := $(bench)/harness.o $(bench)/ours.o src/lib.o src/helpers.o
-
-# User Mode Linux with much memory puts modules where addresses of 31 bits, which
-# clang uses for small data, do not reach.
-ccflags-$(CONFIG_UML) += -mlarge-data-threshold=0
+obj-m += syncmap_bench.o
+syncmap_bench-y := $(bench)/harness.o $(bench)/ours.o
+syncmap-modules += syncmap_bench
 
 # Each contender is one file, and an object for each length of keys.
 define instance
@@ -22,3 +19,4 @@ endef
 $(foreach contender,$(contenders),$(foreach length,8 16 64,\
 	$(eval $(call instance,$(contender),$(length)))))
 $(eval $(call instance,xarray,8))
+$(eval $(call instance,syncmap-c,8))

@@ -6,6 +6,7 @@ extern const struct bench_contender bench_syncmap_64;
 extern const struct bench_contender bench_syncmap_counted_8;
 extern const struct bench_contender bench_syncmap_counted_16;
 extern const struct bench_contender bench_syncmap_counted_64;
+extern const struct bench_contender bench_syncmap_c_8;
 extern const struct bench_contender bench_rhashtable_8;
 extern const struct bench_contender bench_rhashtable_16;
 extern const struct bench_contender bench_rhashtable_64;

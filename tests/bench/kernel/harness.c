@@ -74,6 +74,7 @@ static const struct bench_contender *const all[] = {
 	&bench_syncmap_counted_8,
 	&bench_syncmap_counted_16,
 	&bench_syncmap_counted_64,
+	&bench_syncmap_c_8,
 	&bench_rhashtable_8,
 	&bench_rhashtable_16,
 	&bench_rhashtable_64,

@@ -8,7 +8,8 @@ from .data import FIGURES, Cell
 from .targets import GO_WORKLOADS, SIZES, all_targets, go_speeds, plural, size_name
 
 # The order of contenders in tables and plots, and who else is in userspace.
-KERNEL = ("syncmap", "syncmap-counted", "rhashtable", "xarray", "hashtable", "rbtree")
+KERNEL = ("syncmap", "syncmap-counted", "syncmap-c", "rhashtable", "xarray", "hashtable",
+          "rbtree")
 HOST = ("go-classic", "go-hashtriemap", "papaya", "dashmap", "scc")
 SYSCALL = ("syncmap", "bpf-hash", "bpf-hash-noprealloc")
 SYSCALL_NAMES = ("syncmap", "bpf-hash", "noprealloc", "bare call")
