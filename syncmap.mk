@@ -31,7 +31,9 @@ $(obj)/$(1)-syncmap.o: $(syncmap-dir)/src/lib.rs FORCE
 	+$$(call if_changed_rule,rustc_o_rs)
 $(obj)/$(1)-syncmap_helpers.o: $(syncmap-dir)/src/helpers.c FORCE
 	$$(call if_changed_rule,cc_o_c)
-RUSTFLAGS_$(1)-syncmap.o := --emit=metadata=$(obj)/lib$(1)-syncmap.rmeta
+# A name of its own for what rustc writes on the way: others may be at it, too.
+RUSTFLAGS_$(1)-syncmap.o := --emit=metadata=$(obj)/lib$(1)-syncmap.rmeta \
+	-Cextra-filename=-$(1)
 clean-files += lib$(1)-syncmap.rmeta
 $(foreach object,$($(1)-y),$(if $(wildcard $(src)/$(object:.o=.c)),,
 RUSTFLAGS_$(object) += --extern syncmap=$(obj)/lib$(1)-syncmap.rmeta

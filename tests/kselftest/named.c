@@ -177,7 +177,7 @@ static bool listed(const char *wanted, __u32 room, struct syncmap_name *found)
 			text[name->name_len] = 0;
 			/* In order, and none twice. */
 			expect(strcmp(cursor, text) < 0);
-			strcpy(cursor, text);
+			memcpy(cursor, text, sizeof(cursor));
 			expect(i + 1 < list.count || at == list.last);
 			if (strcmp(text, wanted))
 				continue;
@@ -459,7 +459,7 @@ static void names_run_out(void)
 	expect_eq(reload_module(""), 0);
 }
 
-#define OWNER_BYTES	(1 << 20)
+#define OWNER_BYTES	1048576
 
 static int fill_up(int map, const char *prefix)
 {
