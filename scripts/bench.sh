@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # make bench: measures the map against its peers, in the kernel (User Mode Linux),
-# in userspace, and through system calls, and writes docs/benchmarks.md: in forty
+# in userspace, and through system calls, and writes docs/benchmarks.md: in 45
 # minutes.  With QUICK=1 in under five, with ONLY=kernel, host or syscall for a part:
 # then there are tables in the terminal only.
 

@@ -27,7 +27,7 @@ FLAVOUR         cloud, amd64 or rt (default: cloud)
 TIMEOUT         seconds a guest may take
 ONLY            kunit or device, the one part of the tests to run; kernel, host
                 or syscall, the one part of the bench
-QUICK=1         a bench of under five minutes instead of forty
+QUICK=1         a bench of under five minutes instead of 45
 V=1             show everything that the tests say
 NO_KVM          set it to emulate although KVM seems usable
 SYNCMAP_CACHE   the cache (default: ~/.cache/syncmap, or below XDG_CACHE_HOME)
