@@ -159,7 +159,8 @@ show_times() {
 ROOT_PACKAGES="apt gcc libc6-dev make bc bison flex libelf-dev libssl-dev
 	libdw-dev zlib1g-dev cpio kmod xz-utils rustc rust-src rustfmt rust-clippy
 	bindgen clang-19 lld-19 llvm-19 pahole python3 perl busybox-static
-	qemu-system-x86 shellcheck netbase wamerican g++-multilib"
+	qemu-system-x86 shellcheck netbase wamerican g++-multilib cargo patch
+	libclang-rt-19-dev"
 ROOT_KEY=$(key_of 1 "$ROOT_PACKAGES")
 root_dir() { say "$CACHE/root-$ROOT_KEY"; }
 
