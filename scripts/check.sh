@@ -137,9 +137,9 @@ c_style() {
 	local checkpatch='perl /source/scripts/checkpatch.pl --no-tree --strict --terse
 		--no-summary'
 	# What exports.c exports is written in Rust.
-	in_kernel "$kernel" -- $checkpatch -f ${kernel_c/src\/exports.c/} &&
+	in_kernel "$kernel" -- $checkpatch -f ${kernel_c/src\/module\/exports.c/} &&
 		in_kernel "$kernel" -- $checkpatch --ignore EXPORT_SYMBOL \
-			-f src/exports.c &&
+			-f src/module/exports.c &&
 		in_kernel "$kernel" -- $checkpatch \
 			--ignore PREFER_KERNEL_TYPES,PREFER_DEFINED_ATTRIBUTE_MACRO -f $user_c
 }
