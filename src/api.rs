@@ -9,11 +9,13 @@ use core::mem::MaybeUninit;
 use core::ops::Deref;
 use kernel::alloc::Flags;
 use kernel::prelude::*;
+use kernel::sync::rcu::{self, Guard};
 
 use crate::hash::Key;
 use crate::map::{LoadOrStore, Map, Options, StoreError, StoreResult};
-use crate::object::{Bytes, Fixed};
-use crate::value::{Counted, Old, Prepared, ValueRef};
+use crate::object::{Bytes, Fixed, Stored};
+use crate::roots::Found;
+use crate::value::{Counted, Displaced, Old, Prepared, Seen, ValueRef};
 
 /// Why [`Map::compare_and_swap`] did not store the value, which comes back.
 pub struct CompareError<V> {
@@ -21,6 +23,53 @@ pub struct CompareError<V> {
     pub error: Option<Error>,
     /// The value.
     pub value: V,
+}
+
+impl<K: Key, S: Stored> Map<K, Counted<S>> {
+    /// Looks a key up, for as long as `guard` is held.
+    ///
+    /// Any context but NMI; never locks, never sleeps, never starts over. O(1).
+    #[inline]
+    pub fn get<'g>(&'g self, key: &K::Ref, guard: &'g Guard) -> Option<&'g S::Ref> {
+        self.peek(key, guard).map(Seen::get)
+    }
+
+    /// Room for old values of this map, to retire them together.
+    pub fn displaced(&self) -> Displaced<'_> {
+        Displaced::new(&self.reclaimer)
+    }
+
+    /// Looks a key up and takes a reference to its value, which may be kept across sleeps.
+    ///
+    /// Process context; never waits for the mutex.
+    pub fn load(&self, key: &K::Ref) -> Option<ValueRef<'_, S>> {
+        self.load_with(key, |seen| seen.count(&self.reclaimer))
+    }
+
+    /// Stores a prepared value unless the key has one, which is returned instead.
+    ///
+    /// Process context; sleeps if the key is new, or was deleted long ago. On failure nothing has
+    /// changed.
+    pub fn load_or_store_prepared<'m, 'k>(
+        &'m self,
+        key: K::Input<'k>,
+        value: Prepared<'m, S>,
+        flags: Flags,
+    ) -> StoreResult<'k, LoadOrStore<ValueRef<'m, S>, Prepared<'m, S>>, K, Prepared<'m, S>> {
+        self.load_or_store_with(key, value, |seen| seen.count(&self.reclaimer), flags)
+    }
+
+    /// The value of a key that is in read, where a lookup does not count as a miss.
+    pub(crate) fn load_from_read(&self, key: &K::Ref) -> Option<ValueRef<'_, S>> {
+        let guard = rcu::read_lock();
+        match self.roots.lookup(self.hash(key), key, &guard) {
+            Found::Read(entry, _) => {
+                let seen = entry.get().load::<Counted<S>>(&guard)?;
+                Some(seen.count(&self.reclaimer))
+            }
+            _ => None,
+        }
+    }
 }
 
 impl<K: Key, V: Send + Sync + 'static> Map<K, Counted<Fixed<V>>> {

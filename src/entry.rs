@@ -123,6 +123,16 @@ pub enum Put<V, Old> {
     Full(V),
 }
 
+impl<V, Old> Put<V, Old> {
+    /// What was replaced, if nothing was refused.
+    pub(crate) fn old(self) -> Option<Old> {
+        match self {
+            Put::Done(old) => old,
+            Put::Refused(_) | Put::Expunged(_) | Put::Full(_) => None,
+        }
+    }
+}
+
 /// Permission for one more live key, as the era of a table gives it.
 pub trait Admit {
     /// Takes the permission, or returns false.

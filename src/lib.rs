@@ -40,6 +40,7 @@ pub mod inspect;
 mod lifecycle;
 pub mod map;
 pub mod named;
+pub mod nonblocking;
 pub mod object;
 pub mod quota;
 pub mod range;

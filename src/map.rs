@@ -36,12 +36,12 @@ use kernel::sync::{new_mutex, Arc, Mutex};
 
 use crate::entry::{Admit, Entry, Put, State};
 use crate::hash::{Key, Seed};
-use crate::object::{Fixed, Stored};
+use crate::object::{Bytes, Fixed, Stored};
 use crate::quota::{edquot, Account, Ledger, Limits};
 use crate::rcu::{Owner, Reclaimer, Shared};
 use crate::roots::{Found, Guarded, Locked, Roots};
 use crate::table::{Supply, Table, TableBox};
-use crate::value::{Counted, Displaced, Policy, Prepared, Seen, ValueRef};
+use crate::value::{Counted, Policy};
 use crate::worker::{Tasks, Worker};
 
 /// A map from `K` to the values of a policy `P`.
@@ -70,7 +70,7 @@ pub struct Map<K: Key, P: Policy> {
 pub type SyncMap<K, V> = Map<Fixed<K>, Counted<Fixed<V>>>;
 
 /// A map from bytes to bytes.
-pub type ByteMap = Map<crate::object::Bytes, Counted<crate::object::Bytes>>;
+pub type ByteMap = Map<Bytes, Counted<Bytes>>;
 
 /// How a map is made.
 #[derive(Clone)]
@@ -111,16 +111,6 @@ impl<K, V> From<StoreError<K, V>> for Error {
     }
 }
 
-/// A store that cannot be done without sleeping, or by creating a key, gives the value back.
-pub struct TryStoreError<V> {
-    /// `EAGAIN` (`EWOULDBLOCK`) if the key has no entry that a value can be put into without the mutex,
-    /// `EDQUOT` if that would exceed the limit of entries, `EINVAL` if the value was prepared for
-    /// another map.
-    pub error: Error,
-    /// The value.
-    pub value: V,
-}
-
 /// What [`Map::load_or_store`] did.
 pub enum LoadOrStore<L, V> {
     /// The key had this value already; here is the new one back.
@@ -129,9 +119,19 @@ pub enum LoadOrStore<L, V> {
     Stored,
 }
 
+impl<L, V> LoadOrStore<L, V> {
+    /// Of a put that accepts no value, and has last `looked` at one.
+    pub(crate) fn of<O>(put: Put<V, O>, looked: Option<L>) -> Self {
+        match (put, looked) {
+            (Put::Refused(value), Some(looked)) => LoadOrStore::Loaded(looked, value),
+            _ => LoadOrStore::Stored,
+        }
+    }
+}
+
 /// Whether a hit in dirty counts as a miss of read.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum DirtyHit {
+pub(crate) enum DirtyHit {
     Free,
     Miss,
 }
@@ -145,11 +145,6 @@ type PutResult<'m, 'k, K, P> = StoreResult<
     Put<<P as Policy>::Value<'m>, <P as Policy>::Old<'m>>,
     K,
     <P as Policy>::Value<'m>,
->;
-
-type TryPutResult<'m, P> = core::result::Result<
-    Put<<P as Policy>::Value<'m>, <P as Policy>::Old<'m>>,
-    TryStoreError<<P as Policy>::Value<'m>>,
 >;
 
 impl<K: Key, P: Policy> Map<K, P> {
@@ -240,9 +235,12 @@ impl<K: Key, P: Policy> Map<K, P> {
         }
     }
 
-    /// Promotes dirty if it is due and the mutex is free, else leaves it to the worker. Sleeps no
-    /// more than a preemption.
-    fn try_promote(&self) {
+    /// Promotes dirty if that is due and the mutex is free; if it is not, leaves it to the worker.
+    /// Sleeps no more than a preemption.
+    fn promote_soon(&self, due: bool) {
+        if !due {
+            return;
+        }
         match self.mu.try_lock() {
             Some(guarded) => {
                 Self::promote_if_due(&Locked::new(guarded, &self.roots, &self.reclaimer))
@@ -293,9 +291,7 @@ impl<K: Key, P: Policy> Map<K, P> {
         }
         let hash = self.hash(K::query(&key));
         let (tried, due) = self.put_lock_free(hash, K::query(&key), value, &mut accept, dirty_hit);
-        if due {
-            self.try_promote();
-        }
+        self.promote_soon(due);
         match tried {
             Put::Expunged(value) => self.put_locked(key, hash, value, accept, dirty_hit, flags),
             Put::Full(value) => Err(StoreError {
@@ -311,7 +307,7 @@ impl<K: Key, P: Policy> Map<K, P> {
     ///
     /// `Put::Expunged` also if there is no entry.
     #[inline]
-    fn put_lock_free<'m>(
+    pub(crate) fn put_lock_free<'m>(
         &'m self,
         hash: u32,
         key: &K::Ref,
@@ -344,38 +340,6 @@ impl<K: Key, P: Policy> Map<K, P> {
                 (Put::Expunged(value), false)
             }
             Found::Nowhere => (Put::Expunged(value), false),
-        }
-    }
-
-    /// [`Map::put`] without the mutex, in any context but NMI.
-    fn try_put<'m>(
-        &'m self,
-        key: &K::Ref,
-        value: P::Value<'m>,
-        mut accept: impl FnMut(Option<P::Seen<'_>>) -> bool,
-        dirty_hit: DirtyHit,
-    ) -> TryPutResult<'m, P> {
-        if !P::is_for(&value, &self.reclaimer) {
-            return Err(TryStoreError {
-                error: EINVAL,
-                value,
-            });
-        }
-        let hash = self.hash(key);
-        let (tried, due) = self.put_lock_free(hash, key, value, &mut accept, dirty_hit);
-        if due {
-            self.worker.request_promotion();
-        }
-        match tried {
-            Put::Full(value) => Err(TryStoreError {
-                error: edquot(),
-                value,
-            }),
-            Put::Expunged(value) => Err(TryStoreError {
-                error: EAGAIN,
-                value,
-            }),
-            done => Ok(done),
         }
     }
 
@@ -475,11 +439,7 @@ impl<K: Key, P: Policy> Map<K, P> {
         value: P::Value<'m>,
         flags: Flags,
     ) -> StoreResult<'k, Option<P::Old<'m>>, K, P::Value<'m>> {
-        match self.put(key, value, |_| true, DirtyHit::Free, flags)? {
-            Put::Done(old) => Ok(old),
-            // Nothing was refused.
-            _ => Ok(None),
-        }
+        Ok(self.put(key, value, |_| true, DirtyHit::Free, flags)?.old())
     }
 
     /// Stores a value unless the key has one, which `look` looks at instead, in a read-side section: it
@@ -497,58 +457,10 @@ impl<K: Key, P: Policy> Map<K, P> {
             looked.is_none()
         };
         let put = self.put(key, value, accept, DirtyHit::Miss, flags)?;
-        Ok(match (put, looked) {
-            (Put::Refused(value), Some(looked)) => LoadOrStore::Loaded(looked, value),
-            _ => LoadOrStore::Stored,
-        })
+        Ok(LoadOrStore::of(put, looked))
     }
 
-    /// Stores a value without sleeping: in place of one that is there, or in a deleted entry that
-    /// has not been expunged yet. Any context but NMI; lock-free.
-    pub fn try_store<'m>(
-        &'m self,
-        key: &K::Ref,
-        value: P::Value<'m>,
-    ) -> core::result::Result<Option<P::Old<'m>>, TryStoreError<P::Value<'m>>> {
-        match self.try_put(key, value, |_| true, DirtyHit::Free)? {
-            Put::Done(old) => Ok(old),
-            // Nothing was refused.
-            _ => Ok(None),
-        }
-    }
-
-    /// [`Map::load_or_store_with`] without sleeping, where [`Map::try_store`] would store. Any context
-    /// but NMI; lock-free.
-    pub fn try_load_or_store_with<'m, R>(
-        &'m self,
-        key: &K::Ref,
-        value: P::Value<'m>,
-        mut look: impl FnMut(P::Seen<'_>) -> R,
-    ) -> core::result::Result<LoadOrStore<R, P::Value<'m>>, TryStoreError<P::Value<'m>>> {
-        let mut looked = None;
-        let accept = |seen: Option<P::Seen<'_>>| {
-            looked = seen.map(&mut look);
-            looked.is_none()
-        };
-        let put = self.try_put(key, value, accept, DirtyHit::Miss)?;
-        Ok(match (put, looked) {
-            (Put::Refused(value), Some(looked)) => LoadOrStore::Loaded(looked, value),
-            _ => LoadOrStore::Stored,
-        })
-    }
-
-    /// Deletes a key without sleeping, and returns its value. Any context but NMI; lock-free.
-    pub fn try_delete(&self, key: &K::Ref) -> Option<P::Old<'_>> {
-        let guard = rcu::read_lock();
-        match self.roots.lookup(self.hash(key), key, &guard) {
-            Found::Read(entry, table) | Found::Dirty(entry, table) => {
-                self.delete_entry(&entry, &table, |_| true, &guard)
-            }
-            Found::Nowhere | Found::Missed(_) => None,
-        }
-    }
-
-    fn delete_entry(
+    pub(crate) fn delete_entry(
         &self,
         entry: &Entry<K>,
         table: &Table<K>,
@@ -588,8 +500,7 @@ impl<K: Key, P: Policy> Map<K, P> {
         };
         drop(guard);
         match due {
-            Some(true) => self.try_promote(),
-            Some(false) => {}
+            Some(due) => self.promote_soon(due),
             None => return self.delete_locked(hash, key, accept),
         }
         None
@@ -644,29 +555,13 @@ impl<K: Key, P: Policy> Map<K, P> {
         accept: impl FnMut(P::Seen<'_>) -> bool,
     ) -> core::result::Result<P::Old<'m>, P::Value<'m>> {
         let (done, due) = self.compare_and_swap_counting(key, value, accept);
-        if due {
-            self.try_promote();
-        }
-        done
-    }
-
-    /// The same in any context but NMI: a promotion that becomes due is left to the worker.
-    pub fn try_compare_and_swap<'m>(
-        &'m self,
-        key: &K::Ref,
-        value: P::Value<'m>,
-        accept: impl FnMut(P::Seen<'_>) -> bool,
-    ) -> core::result::Result<P::Old<'m>, P::Value<'m>> {
-        let (done, due) = self.compare_and_swap_counting(key, value, accept);
-        if due {
-            self.worker.request_promotion();
-        }
+        self.promote_soon(due);
         done
     }
 
     /// Also returns whether a promotion is due.
     #[inline]
-    fn compare_and_swap_counting<'m>(
+    pub(crate) fn compare_and_swap_counting<'m>(
         &'m self,
         key: &K::Ref,
         value: P::Value<'m>,
@@ -708,28 +603,13 @@ impl<K: Key, P: Policy> Map<K, P> {
         accept: impl FnMut(P::Seen<'_>) -> bool,
     ) -> Option<P::Old<'_>> {
         let (old, due) = self.compare_and_delete_counting(key, accept);
-        if due {
-            self.try_promote();
-        }
-        old
-    }
-
-    /// The same in any context but NMI: a promotion that becomes due is left to the worker.
-    pub fn try_compare_and_delete(
-        &self,
-        key: &K::Ref,
-        accept: impl FnMut(P::Seen<'_>) -> bool,
-    ) -> Option<P::Old<'_>> {
-        let (old, due) = self.compare_and_delete_counting(key, accept);
-        if due {
-            self.worker.request_promotion();
-        }
+        self.promote_soon(due);
         old
     }
 
     /// Also returns whether a promotion is due.
     #[inline]
-    fn compare_and_delete_counting(
+    pub(crate) fn compare_and_delete_counting(
         &self,
         key: &K::Ref,
         accept: impl FnMut(P::Seen<'_>) -> bool,
@@ -751,24 +631,13 @@ impl<K: Key, P: Policy> Map<K, P> {
     /// Process context; never waits for the mutex. O(1).
     pub fn load_with<R>(&self, key: &K::Ref, look: impl FnOnce(P::Seen<'_>) -> R) -> Option<R> {
         let (looked, due) = self.load_counting(key, look);
-        if due {
-            self.try_promote();
-        }
-        looked
-    }
-
-    /// The same in any context but NMI: a promotion that becomes due is left to the worker.
-    pub fn try_load_with<R>(&self, key: &K::Ref, look: impl FnOnce(P::Seen<'_>) -> R) -> Option<R> {
-        let (looked, due) = self.load_counting(key, look);
-        if due {
-            self.worker.request_promotion();
-        }
+        self.promote_soon(due);
         looked
     }
 
     /// Also returns whether a promotion is due.
     #[inline]
-    fn load_counting<R>(
+    pub(crate) fn load_counting<R>(
         &self,
         key: &K::Ref,
         look: impl FnOnce(P::Seen<'_>) -> R,
@@ -836,53 +705,6 @@ impl<K: Key, P: Policy> Map<K, P> {
             drop(locked);
             // The reserve was used by an earlier Clear, whose table becomes the next one.
             self.reclaimer.wait(seen)?;
-        }
-    }
-}
-
-impl<K: Key, S: Stored> Map<K, Counted<S>> {
-    /// Looks a key up, for as long as `guard` is held.
-    ///
-    /// Any context but NMI; never locks, never sleeps, never starts over. O(1).
-    #[inline]
-    pub fn get<'g>(&'g self, key: &K::Ref, guard: &'g Guard) -> Option<&'g S::Ref> {
-        self.peek(key, guard).map(Seen::get)
-    }
-
-    /// Room for old values of this map, to retire them together.
-    pub fn displaced(&self) -> Displaced<'_> {
-        Displaced::new(&self.reclaimer)
-    }
-
-    /// Looks a key up and takes a reference to its value, which may be kept across sleeps.
-    ///
-    /// Process context; never waits for the mutex.
-    pub fn load(&self, key: &K::Ref) -> Option<ValueRef<'_, S>> {
-        self.load_with(key, |seen| seen.count(&self.reclaimer))
-    }
-
-    /// Stores a prepared value unless the key has one, which is returned instead.
-    ///
-    /// Process context; sleeps if the key is new, or was deleted long ago. On failure nothing has
-    /// changed.
-    pub fn load_or_store_prepared<'m, 'k>(
-        &'m self,
-        key: K::Input<'k>,
-        value: Prepared<'m, S>,
-        flags: Flags,
-    ) -> StoreResult<'k, LoadOrStore<ValueRef<'m, S>, Prepared<'m, S>>, K, Prepared<'m, S>> {
-        self.load_or_store_with(key, value, |seen| seen.count(&self.reclaimer), flags)
-    }
-
-    /// The value of a key that is in read, where a lookup does not count as a miss.
-    pub(crate) fn load_from_read(&self, key: &K::Ref) -> Option<ValueRef<'_, S>> {
-        let guard = rcu::read_lock();
-        match self.roots.lookup(self.hash(key), key, &guard) {
-            Found::Read(entry, _) => {
-                let seen = entry.get().load::<Counted<S>>(&guard)?;
-                Some(seen.count(&self.reclaimer))
-            }
-            _ => None,
         }
     }
 }
