@@ -193,7 +193,7 @@ impl<K: Key> Entry<K> {
         valid.hash() == hash && K::compare(Object::payload(this, valid), key).is_eq()
     }
 
-    /// The present state. Acquire: pairs with whatever put the value there.
+    /// The present state. Acquire: pairs with whatever put the value there (litmus: value).
     #[inline]
     pub fn state(&self) -> State {
         State::of(load_acquire(&self.head.word))

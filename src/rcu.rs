@@ -70,7 +70,8 @@ impl<T> Published<T> {
     /// Reads the pointer and its flag.
     ///
     /// Acquire: pairs with the exchange in [`Published::store`], so the reader sees the contents of
-    /// what it points to, and everything that was published before it.
+    /// what it points to, and everything that was published before it (litmus: start-dirty, promote,
+    /// clear).
     #[inline]
     pub(crate) fn load<'p>(&self, _protects: &'p impl Protects) -> (Shared<'p, T>, bool) {
         let word = load_acquire(&self.0);
@@ -393,7 +394,8 @@ impl Reclaimer {
                 // to free it.
                 freed += unsafe { (this.owner.free)(this.owner.map, retired) };
             }
-            // Release: after what was uncharged; pairs with the acquire in `retired_bytes`.
+            // Release: after what was uncharged; pairs with the acquire in `retired_bytes` (litmus:
+            // charge-room).
             this.retired_bytes.fetch_add(freed.wrapping_neg(), Release);
             cond_resched();
         }
@@ -429,6 +431,8 @@ impl Reclaimer {
     }
 
     /// The number of times that retired objects have been freed; see [`Reclaimer::wait`].
+    ///
+    /// Acquire: pairs with the Full addition in `run` (litmus: charge).
     pub(crate) fn cycle(&self) -> usize {
         self.cycles.load(Acquire)
     }

@@ -129,6 +129,7 @@ impl Worker {
             let delayed = container_of!(work, bindings::delayed_work, work);
             &*container_of!(Opaque::cast_from(delayed), Worker, work)
         };
+        // Full, all three: pair with the one in `raise` (litmus: request).
         if this.promote.xchg(false, Full) {
             // SAFETY: By the contract of `new`.
             unsafe { (this.tasks.promote)(this.tasks.map) };

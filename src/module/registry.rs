@@ -283,7 +283,7 @@ impl Registry {
     ///
     /// It is initialised, and lives until nothing of the module runs any more.
     pub(crate) unsafe fn publish(this: NonNull<Self>) {
-        // Release: pairs with the acquire in `get`.
+        // Release: pairs with the acquire in `get` (litmus: value).
         REGISTRY.store(this.as_ptr(), Release);
     }
 

@@ -297,6 +297,7 @@ impl<K: Key> Table<K> {
                     Word::node(node.publish(self.generation(), halves))
                 }
             };
+            // Release: pairs with the acquire in `Word::find` (litmus: directory).
             return store_release(&self.root, word.into_raw());
         };
         let (node, first, count) = (last.node, path.first, path.count);

@@ -211,7 +211,7 @@ impl<K: Key> Segment<K> {
 
     /// Its entries, without those of the rest of the chain.
     pub(super) fn own_entries<'p>(&'p self) -> impl Iterator<Item = Shared<'p, Entry<K>>> {
-        // Acquire: pairs with the Release in `insert`.
+        // Acquire: pairs with the Release in `insert` (litmus: insert).
         let slots = self.buckets.iter().flat_map(|bucket| &bucket.slots);
         slots.filter_map(|slot| {
             // SAFETY: As in `Probe`.
