@@ -3,12 +3,12 @@
 # Only delegates: Kbuild lists the objects, scripts/ does the work.
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
-export KDIR KERNEL FLAVOUR TIMEOUT NO_KVM ONLY V QUICK SYNCMAP_CACHE SYNCMAP_MIRROR
+export KDIR KERNEL FLAVOUR KERNELS FLAVOURS TIMEOUT NO_KVM ONLY V QUICK SYNCMAP_CACHE SYNCMAP_MIRROR
 
 modules install clean:
 	+@scripts/kdir.sh $@
 
-run test bench check help:
+run test matrix bench check help:
 	@scripts/$@.sh
 
 update-kernel:
@@ -18,4 +18,4 @@ clean-cache:
 	@scripts/clean-cache.sh
 
 .DEFAULT_GOAL := modules
-.PHONY: modules install clean run test bench check help update-kernel clean-cache
+.PHONY: modules install clean run test matrix bench check help update-kernel clean-cache

@@ -8,6 +8,8 @@ make run            from a fresh machine to the demo: set up, build, boot a
                     stock Debian kernel under QEMU, load syncmap, run the demo
 make test           KUnit on User Mode Linux, device tests under QEMU; ends
                     with "N passed, N failed"
+make matrix         the device tests on each of Debian's stock kernels: 7.3 and
+                    7.2; cloud, rt and amd64
 make bench          measure the map against its peers, in the kernel and in
                     userspace, and write docs/benchmarks.md
 make check          formatting, lints, documentation, memory orderings, scripts,
@@ -24,6 +26,8 @@ KDIR            build folder of a Rust-enabled kernel
                 (default: that of the running kernel)
 KERNEL          7.3 or 7.2, the series to run on (default: 7.3, else 7.2)
 FLAVOUR         cloud, amd64 or rt (default: cloud)
+KERNELS         series for make matrix (default: "7.3 7.2")
+FLAVOURS        flavours for make matrix (default: "cloud rt amd64")
 TIMEOUT         seconds a guest may take
 ONLY            kunit or device, the one part of the tests to run; kernel, host
                 or syscall, the one part of the bench

@@ -48,6 +48,24 @@ need_space() {
 			"Free some space, or set SYNCMAP_CACHE to a folder on another disk."
 }
 
+# replace_part NAME PAGE FILE: what stands on a page between the lines
+# "<!-- NAME -->" and "<!-- end of NAME -->" becomes what FILE has.
+replace_part() {
+	local new
+	new=$(mktemp)
+	awk -v name="$1" -v file="$3" '
+		$0 == "<!-- end of " name " -->" { inside = 0 }
+		!inside
+		$0 == "<!-- " name " -->" {
+			while ((getline line < file) > 0) print line
+			inside = found = 1
+		}
+		END { exit !found }' "$2" >"$new" ||
+		die "$2 has no part \"$1\"." "Put its two lines back: see scripts/lib.sh."
+	cat "$new" >"$2"
+	rm -f "$new"
+}
+
 # remove PATH...: also what an ordinary user's user namespace has left behind.
 remove() {
 	chmod -R u+rwX "$@" 2>/dev/null || true
