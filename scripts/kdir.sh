@@ -14,13 +14,11 @@ RUSTC=${RUSTC:-rustc}
 instead=("No kernel of your own is needed to try syncmap: make run brings one.")
 
 clean() {
-	local dir
-	for dir in "$SOURCE" "$SOURCE"/src "$SOURCE"/tests/kunit "$SOURCE"/samples; do
-		[ ! -d "$dir" ] || find "$dir" -maxdepth 1 -type f \( -name '*.o' -o \
-			-name '*.ko' -o -name '*.mod' -o -name '*.mod.c' -o -name '*.rmeta' \
-			-o -name '.*.cmd' -o -name '.*.o' -o -name '.*.d' -o -name '*.d' -o \
-			-name Module.symvers -o -name modules.order \) -delete
-	done
+	find "$SOURCE" -name .git -prune -o -name target -prune -o -type f ! -name go.mod \( \
+		-name '*.o' -o -name '*.ko' -o -name '*.mod' -o -name '*.mod.c' -o \
+		-name '*.rmeta' -o -name '.*.cmd' -o -name '.*.o' -o -name '.*.d' -o \
+		-name '*.d' -o -name Module.symvers -o -name modules.order -o \
+		-path "$SOURCE/examples.rs" \) -exec rm -f {} +
 }
 
 if [ "$verb" = clean ]; then
