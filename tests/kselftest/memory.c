@@ -3,16 +3,12 @@
  * Memory comes back without anybody storing again, and is charged to whoever
  * stores.
  */
-#include <sys/stat.h>
-
+#include "group.h"
 #include "stress.h"
 #include "walk.h"
 
 #define KEYS		10000
 #define VALUE		400
-
-/* For grace periods, and for the second that the sweep waits. */
-#define SETTLE_MS	15000
 
 #define MIB		1048576
 
@@ -161,61 +157,6 @@ static void after_close(void)
 	expect(before - after < 5 * map_kb);
 }
 
-/* Control groups */
-
-#define GROUPS	"/sys/fs/cgroup"
-#define GROUP	GROUPS "/syncmap-test"
-
-static int write_file(const char *path, const char *string)
-{
-	int file = open(path, O_WRONLY | O_CLOEXEC), ret;
-
-	if (file < 0)
-		return -errno;
-	ret = write(file, string, strlen(string)) < 0 ? -errno : 0;
-	close(file);
-	return ret;
-}
-
-static long long group_memory(void)
-{
-	FILE *file = fopen(GROUP "/memory.current", "r");
-	long long number;
-
-	expect(file && fscanf(file, "%lld", &number) == 1);
-	fclose(file);
-	return number;
-}
-
-static void new_group(const char *limit)
-{
-	if (geteuid())
-		skip("not root");
-	if (write_file(GROUPS "/cgroup.subtree_control", "+memory"))
-		skip("no memory controller of cgroup2 in %s", GROUPS);
-	rmdir(GROUP);
-	if (mkdir(GROUP, 0755))
-		skip("cannot make %s: %s", GROUP, strerror(errno));
-	if (write_file(GROUP "/memory.max", limit))
-		skip("cannot limit the memory of %s", GROUP);
-}
-
-static void join_group(void)
-{
-	expect_eq(write_file(GROUP "/cgroup.procs", "0"), 0);
-}
-
-static void expect_group_memory_below(long long most)
-{
-	const long long end = now_ms() + SETTLE_MS;
-
-	while (group_memory() > most) {
-		if (now_ms() > end)
-			fail("%lld bytes are still charged", group_memory());
-		nap_ms(20);
-	}
-}
-
 /* Charges are kept in batches for each CPU: the sums are not exact. */
 static void fill_in_a_group(void *context, int number)
 {
@@ -242,85 +183,6 @@ static void charged_to_the_group(void)
 	rmdir(GROUP);
 }
 
-/* What the greedy child has stored, and what the last store said. */
-struct greed {
-	int map;
-	int stored;
-	int error;
-};
-
-static void store_without_end(void *context, int number)
-{
-	struct greed *greed = context;
-	struct label name;
-	struct syncmap_op op;
-	int i;
-
-	(void)number;
-	join_group();
-	for (i = 0; i < 64 * 256; i++) {
-		name = label("key", i);
-		op = new_op(text(name.text));
-		set_value(&op, bytes(value, 4096));
-		greed->error = call(greed->map, SYNCMAP_IOC_STORE, &op);
-		if (greed->error)
-			break;
-		greed->stored = i + 1;
-	}
-}
-
-/*
- * The kernel reports a kill at length. It is meant to happen here, and must
- * not look like trouble to somebody who watches the console.
- */
-static void quiet_console(bool quiet)
-{
-	static char level[32];
-	FILE *file;
-
-	if (!quiet) {
-		nap_ms(500);
-		write_file("/proc/sys/kernel/printk", level);
-		return;
-	}
-	file = fopen("/proc/sys/kernel/printk", "r");
-	expect(file && fgets(level, sizeof(level), file));
-	fclose(file);
-	write_file("/proc/sys/kernel/printk", "1");
-}
-
-/* ENOMEM and the death of the child are both right; a lost key is not. */
-static void limit_of_the_group(void)
-{
-	struct greed *greed = shared_memory(sizeof(*greed));
-	struct label name;
-	int status, i;
-	pid_t child;
-
-	new_group("16777216");
-	greed->map = open_map();
-	quiet_console(true);
-	child = spawn(store_without_end, greed, 0);
-	expect_eq(waitpid(child, &status, 0), child);
-	quiet_console(false);
-	diag("%d values of 4096 bytes stored, then %s", greed->stored,
-	     WIFSIGNALED(status) ? "killed" : strerror(-greed->error));
-	if (WIFSIGNALED(status))
-		expect_eq(WTERMSIG(status), SIGKILL);
-	else
-		expect_eq(greed->error, -ENOMEM);
-	expect(greed->stored > 256);
-	for (i = 0; i < greed->stored; i++) {
-		name = label("key", i);
-		expect(holds(greed->map, text(name.text), bytes(value, 4096)));
-	}
-	expect(stats(greed->map).entries - greed->stored <= 1);
-	store(greed->map, text("key"), text("usable"));
-	close(greed->map);
-	expect_group_memory_below(MIB);
-	rmdir(GROUP);
-}
-
 int main(int argc, char **argv)
 {
 	static const struct tap_case cases[] = {
@@ -334,7 +196,6 @@ int main(int argc, char **argv)
 		{ "memory after close", after_close },
 		{ "memory charged to the control group",
 		  charged_to_the_group },
-		{ "memory limit of the control group", limit_of_the_group },
 	};
 
 	return tap_run(cases, ARRAY_SIZE(cases), argc, argv);
