@@ -14,9 +14,15 @@ const _: () = {
     assert!(raw == bindings::GFP_KERNEL);
 };
 
+/// `__GFP_RETRY_MAYFAIL`: reclaims what it can, then fails, rather than have a process killed.
+pub const RETRY_MAYFAIL: Flags = from_c(1 << bindings::___GFP_RETRY_MAYFAIL_BIT);
+
+/// `__GFP_NORETRY`: fails sooner than that, for what is not urgent.
+pub const NORETRY: Flags = from_c(1 << bindings::___GFP_NORETRY_BIT);
+
 /// The flags that C knows as `gfp`.
 #[inline]
-pub fn from_c(gfp: gfp_t) -> Flags {
+pub const fn from_c(gfp: gfp_t) -> Flags {
     // SAFETY: As large, and made of an integer, for which all bit patterns are valid.
     unsafe { core::mem::transmute::<gfp_t, Flags>(gfp) }
 }

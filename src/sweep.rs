@@ -6,6 +6,7 @@ use kernel::prelude::*;
 use kernel::sync::rcu;
 
 use crate::entry::{Entry, State};
+use crate::gfp::NORETRY;
 use crate::hash::Key;
 use crate::helpers::cond_resched;
 use crate::map::Map;
@@ -145,7 +146,7 @@ impl<K: Key, P: Policy> Map<K, P> {
             };
             drop(locked);
             if let Some(needs) = needs {
-                let flags = GFP_KERNEL | __GFP_NOWARN;
+                let flags = GFP_KERNEL | __GFP_NOWARN | NORETRY;
                 if supply.provide(&needs, flags, charge).is_err() {
                     return;
                 }

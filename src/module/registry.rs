@@ -14,6 +14,7 @@ use kernel::prelude::*;
 use kernel::rbtree::{Entry, RBTree, RBTreeNodeReservation};
 use kernel::sync::atomic::{Acquire, Atomic, Relaxed, Release};
 use kernel::sync::{new_condvar, new_mutex, Arc, CondVar, Mutex};
+use syncmap::gfp::RETRY_MAYFAIL;
 use syncmap::quota::edquot;
 use syncmap::{Account, ByteMap, Limits, Options};
 
@@ -26,9 +27,10 @@ use crate::module_parameters;
 const CHAIN_MAX: usize = 32;
 
 /// Memory of a map is charged to the memory cgroup of whoever asks for it, who is also told if there
-/// is none: the log need not know.
+/// is none: the log need not know, and nobody needs to be killed. The killer would look for memory of
+/// processes, and not find that of maps.
 pub(crate) fn gfp() -> Flags {
-    GFP_KERNEL_ACCOUNT | __GFP_NOWARN
+    GFP_KERNEL_ACCOUNT | __GFP_NOWARN | RETRY_MAYFAIL
 }
 
 fn clamp(n: u64) -> usize {
