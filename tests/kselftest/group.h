@@ -5,13 +5,10 @@
 
 #include <sys/stat.h>
 
-#include "map.h"
+#include "hostile.h"
 
 #define GROUPS	"/sys/fs/cgroup"
 #define GROUP	GROUPS "/syncmap-test"
-
-/* For grace periods, and for the second that the sweep waits. */
-#define SETTLE_MS	15000
 
 /* 0 or -errno. */
 static inline int write_file(const char *path, const char *string)
