@@ -4,7 +4,7 @@
 # What make test does inside the guest with the stock kernel: loading and
 # unloading in shell, then every program of tests/kselftest.
 
-export SYNCMAP_KO=/syncmap.ko SYNCMAP_BLOCKLIST_KO=/blocklist.ko
+export SYNCMAP_KO=/syncmap.ko SYNCMAP_BLOCKLIST_KO=/blocklist.ko SYNCMAP_SLEEP=1
 # shellcheck source=scripts/job-modules.sh
 . /job-modules.sh
 
