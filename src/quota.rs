@@ -95,6 +95,17 @@ impl Account {
     pub fn bytes(&self) -> usize {
         self.0.bytes()
     }
+
+    /// Charges `bytes` that belong to no map's ledger; whether they are within the limit.
+    #[must_use]
+    pub fn charge(&self, bytes: usize) -> bool {
+        self.0.add(bytes)
+    }
+
+    /// Takes such a charge back.
+    pub fn uncharge(&self, bytes: usize) {
+        self.0.subtract(bytes);
+    }
 }
 
 /// The bytes that a map has allocated.

@@ -20,6 +20,7 @@ use syncmap::{Account, ByteMap, Limits, Options};
 
 use crate::abi;
 use crate::compat;
+use crate::device::OpenMap;
 use crate::holders::Holders;
 use crate::module_parameters;
 
@@ -163,14 +164,32 @@ impl Drop for Access {
     }
 }
 
+/// What an empty map takes besides what it is charged for itself, with the file that it came with:
+/// who opens many shall not get around the limit.
+const HEADS: usize = size_of::<SharedMap>() + size_of::<OpenMap>();
+
 /// The owner of a map, for as long as the map lives.
 struct Owner {
     uid: u32,
     account: Arc<Account>,
+    /// Bytes charged for the map itself.
+    heads: usize,
+}
+
+impl Owner {
+    /// Charges the owner for the map itself.
+    fn charge(mut self) -> Result<Self> {
+        if !self.account.charge(HEADS) {
+            return Err(edquot());
+        }
+        self.heads = HEADS;
+        Ok(self)
+    }
 }
 
 impl Drop for Owner {
     fn drop(&mut self) {
+        self.account.uncharge(self.heads);
         Registry::get().leave(self.uid);
     }
 }
@@ -188,7 +207,8 @@ pub(crate) struct SharedMap {
 impl SharedMap {
     /// Makes a map of the caller's.
     pub(crate) fn of_caller() -> Result<Arc<Self>> {
-        Self::new(Some(Registry::get().enter(syncmap_access_uid())?))
+        let owner = Registry::get().enter(syncmap_access_uid())?;
+        Self::new(Some(owner.charge()?))
     }
 
     /// Makes a map of the kernel's, which counts for nobody.
@@ -304,6 +324,7 @@ impl Registry {
             Some(Owner {
                 uid,
                 account: owned.account.clone(),
+                heads: 0,
             })
         };
         if let Some(owner) = known(&mut self.state.lock()) {
@@ -323,7 +344,11 @@ impl Registry {
             return Ok(owner);
         }
         state.owners.insert(node);
-        Ok(Owner { uid, account })
+        Ok(Owner {
+            uid,
+            account,
+            heads: 0,
+        })
     }
 
     /// Counts one out.
