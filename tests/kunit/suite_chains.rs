@@ -3,11 +3,16 @@
 //! Keys that share their hash: chains of segments, and how others get along with them.
 
 use kernel::prelude::*;
+use kernel::sync::atomic::{Acquire, Atomic, Relaxed, Release};
+use kernel::time::{Instant, Monotonic};
 use syncmap::{Limits, Options};
 
-use crate::keys::{Constant, Mixed, Number};
+use crate::keys::{Constant, Good, Mixed, Number};
 use crate::scaled;
-use crate::support::{audit, bytes, delete, fill, filled, has, numbers, store, Numbers, QUIET};
+use crate::support::{
+    audit, bytes, delete, fill, filled, has, numbers, report, sleep, store, Numbers, QUIET,
+};
+use crate::threads::run_threads;
 use crate::values::counted;
 
 /// Numbers of keys that share their hash, and of others.
@@ -17,6 +22,15 @@ fn alike(keys: core::ops::Range<u64>) -> impl Iterator<Item = u64> {
 
 fn others(keys: core::ops::Range<u64>) -> impl Iterator<Item = u64> {
     keys.map(|key| 2 * key + 1)
+}
+
+/// Microseconds that it takes to sweep so many keys, which are all there are.
+fn sweep_time<K: Number>(keys: u64) -> Result<i64> {
+    let map = filled::<K>(0..keys, QUIET)?;
+    delete(&map, 0..keys)?;
+    let start = Instant::<Monotonic>::now();
+    map.sweep();
+    Ok(start.elapsed().as_micros_ceil())
 }
 
 /// A map whose chains may have so many buckets.
@@ -204,6 +218,51 @@ mod tests {
             fill(&map, others(0..500))?;
             has(&map, alike(0..120))?;
             has(&map, others(0..500))
+        })
+    }
+
+    /// Deleted keys of a long chain are not each looked for in all of it.
+    #[test]
+    fn sweeping_a_chain_takes_as_long_as_sweeping_others() -> Result {
+        counted(|| {
+            let crowd = sweep_time::<Constant>(6000)?;
+            let others = sweep_time::<Good>(6000)?;
+            report(fmt!("chain {} us, others {} us", crowd, others));
+            check!(crowd < 8 * others + 2000, "{} {}", crowd, others);
+            Ok(())
+        })
+    }
+
+    /// Where they have to be, because read has them as well, others get the mutex meanwhile.
+    #[test]
+    fn sweeping_a_shared_chain_lets_others_in() -> Result {
+        counted(|| {
+            let map = filled::<Mixed>(alike(0..6000), QUIET)?;
+            delete(&map, alike(0..6000))?;
+            store(&map, 1, 1)?;
+            let (swept, stored) = (Atomic::new(false), Atomic::new(0usize));
+            let first = Atomic::new(false);
+            run_threads(2, &|number| {
+                if number == 0 {
+                    while !first.load(Acquire) {
+                        sleep(1);
+                    }
+                    map.sweep();
+                    swept.store(true, Release);
+                    return Ok(());
+                }
+                let mut key = 3;
+                while !swept.load(Acquire) {
+                    store(&map, key, key)?;
+                    stored.fetch_add(1usize, Relaxed);
+                    first.store(true, Release);
+                    key += 2;
+                    sleep(1);
+                }
+                Ok(())
+            })?;
+            report(fmt!("{} stored meanwhile", stored.load(Relaxed)));
+            Ok(())
         })
     }
 }
