@@ -19,10 +19,6 @@ use crate::rcu::{Protects, Retired, Shared};
 /// full, so that a table that has shrunk is as large as one that has grown to the same keys.
 const MERGE: usize = FULL - 1;
 
-/// Further bits in which the hashes of a full segment must agree to be taken for equal: it becomes a
-/// chain. That good hashes do so, and fill a segment, does not happen.
-const AGREE: u32 = 8;
-
 /// What is to be done before another entry has a place.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -115,9 +111,9 @@ impl<K: Key> Table<K> {
                 differ |= entry.hash() ^ hash;
             }
         }
-        let equal = |differ: u32| {
-            (differ << path.depth).leading_zeros() >= AGREE || path.depth >= DEPTH_MAX
-        };
+        // Only in all bits that can lead to a segment: which keys agree in a few bits is no secret to
+        // who can walk the map, and a chain is not taken apart again.
+        let equal = |differ: u32| differ.leading_zeros() >= DEPTH_MAX;
         if kept < FULL * 3 / 4 || equal(differ) && !equal(all) {
             // No chain is made with strays in it: nothing could be parted from it any more.
             Kind::Rebuild
