@@ -350,13 +350,6 @@ impl<'m, K: Key> Locked<'m, K> {
     ///
     /// By address, and from both tables in any case: whether memory is safe must not depend on how
     /// keys compare. In read, slots are only ever emptied.
-    pub(crate) fn unlink(&self, entry: Shared<'_, Entry<K>>) {
-        if let Some(spot) = self.dirty().locate(entry, self) {
-            self.unlink_from(entry, spot);
-        }
-    }
-
-    /// The same, if it is known where in dirty the entry is.
     pub(crate) fn unlink_from(&self, entry: Shared<'_, Entry<K>>, spot: Spot<'_, K>) {
         let (read, dirty) = (self.read(), self.dirty());
         let newer = dirty.bore(&entry);

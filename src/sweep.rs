@@ -13,7 +13,7 @@ use crate::map::Map;
 use crate::quota::edquot;
 use crate::rcu::Shared;
 use crate::roots::count;
-use crate::table::Supply;
+use crate::table::{Editor, Supply, FULL};
 use crate::value::Policy;
 
 /// Segments, or entries of read, that are swept in one go, with the mutex held.
@@ -100,20 +100,33 @@ impl<K: Key, P: Policy> Map<K, P> {
         };
         let locked = self.lock();
         let dirty = locked.dirty();
-        let mut next = Some(hash);
-        for _ in 0..BATCH {
-            let Some(hash) = next else {
-                break;
-            };
+        let (mut next, mut segments) = (Some(hash), 0);
+        while let Some(hash) = next.filter(|_| segments < BATCH) {
             let leaf = dirty.leaf(hash, &locked);
-            next = leaf.end();
-            for entry in leaf.entries() {
+            let chain = leaf.segments();
+            // Nobody is to wait for all of a long chain times all of it again: what read has as well
+            // is looked for there.
+            let mut left = match locked.is_alone() {
+                true => usize::MAX,
+                false => (BATCH * FULL / chain).max(1),
+            };
+            let mut entries = leaf.entries();
+            while let Some(entry) = entries.next() {
                 // Not Live: I1 says that what is in dirty is not Expunged, so it was Deleted.
-                if entry.try_expunge_locked() {
-                    count(&locked.counters().expunged, 1);
-                    locked.unlink(entry);
+                if !entry.try_expunge_locked() {
+                    continue;
+                }
+                count(&locked.counters().expunged, 1);
+                if let Some(spot) = entries.spot() {
+                    locked.unlink_from(entry, spot);
+                }
+                left -= 1;
+                if left == 0 {
+                    return Some(hash);
                 }
             }
+            segments += chain;
+            next = leaf.end();
         }
         next
     }

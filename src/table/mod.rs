@@ -35,7 +35,7 @@ pub use directory::Node;
 pub(crate) use directory::{free as free_node, Path};
 pub(crate) use edit::Editor;
 pub use era::Era;
-pub(crate) use segment::{free as free_segment, Entries, Spot};
+pub(crate) use segment::{free as free_segment, Entries, Spot, FULL};
 pub use segment::{Head as SegmentHead, Segment};
 pub(crate) use supply::{Needs, Supply};
 
@@ -388,6 +388,12 @@ impl<'p, K: Key> Leaf<'p, K> {
     /// All its entries.
     pub(crate) fn entries(&self) -> Entries<'p, K> {
         self.segment.entries()
+    }
+
+    /// Segments of its chain; one, if it is none.
+    pub(crate) fn segments(&self) -> usize {
+        let first = self.segment.next();
+        1 + core::iter::successors(first, |segment| segment.get().next()).count()
     }
 
     /// The first hash behind those of the leaf, unless they are the last.

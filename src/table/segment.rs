@@ -34,7 +34,7 @@ pub(super) const SLOTS: usize = 7;
 const BUCKETS: usize = 15;
 
 /// Entries at which a segment is full: four fifths of its slots. Beyond that, probes get long.
-pub(super) const FULL: usize = SLOTS * BUCKETS * 4 / 5;
+pub(crate) const FULL: usize = SLOTS * BUCKETS * 4 / 5;
 
 /// How large a segment is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -440,6 +440,17 @@ pub(crate) struct Entries<'p, K: Key> {
     segment: Option<&'p Segment<K>>,
     at: usize,
     slot: usize,
+}
+
+impl<'p, K: Key> Entries<'p, K> {
+    /// Where the entry is that came last; the caller is the one writer.
+    pub(crate) fn spot(&self) -> Option<Spot<'p, K>> {
+        Some(Spot {
+            segment: self.segment?,
+            bucket: self.at,
+            slot: self.slot.checked_sub(1)?,
+        })
+    }
 }
 
 impl<'p, K: Key> Iterator for Entries<'p, K> {

@@ -127,9 +127,13 @@ static void patterns(void)
 	__u64 room, usual = 0;
 	long long us, fastest = 0;
 	unsigned int i;
+	int tries;
 
 	for (i = 0; i < ARRAY_SIZE(families); i++) {
 		room = room_of(&families[i], &us);
+		/* Perhaps somebody else was at it. */
+		for (tries = 0; i && tries < 3 && us > 20 * fastest; tries++)
+			room = room_of(&families[i], &us);
 		diag("%-30s %8llu bytes, %8lld us", families[i].name, room,
 		     us);
 		if (!i) {

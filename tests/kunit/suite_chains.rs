@@ -240,28 +240,34 @@ mod tests {
             let map = filled::<Mixed>(alike(0..6000), QUIET)?;
             delete(&map, alike(0..6000))?;
             store(&map, 1, 1)?;
-            let (swept, stored) = (Atomic::new(false), Atomic::new(0usize));
-            let first = Atomic::new(false);
+            let (begun, swept) = (Atomic::new(false), Atomic::new(false));
+            let (total, longest) = (Atomic::new(0i64), Atomic::new(0i64));
             run_threads(2, &|number| {
                 if number == 0 {
-                    while !first.load(Acquire) {
-                        sleep(1);
-                    }
+                    let start = Instant::<Monotonic>::now();
+                    begun.store(true, Release);
                     map.sweep();
+                    total.store(start.elapsed().as_micros_ceil(), Relaxed);
                     swept.store(true, Release);
                     return Ok(());
                 }
+                while !begun.load(Acquire) {
+                    sleep(1);
+                }
                 let mut key = 3;
                 while !swept.load(Acquire) {
+                    let start = Instant::<Monotonic>::now();
                     store(&map, key, key)?;
-                    stored.fetch_add(1usize, Relaxed);
-                    first.store(true, Release);
+                    let took = start.elapsed().as_micros_ceil();
+                    longest.store(took.max(longest.load(Relaxed)), Relaxed);
                     key += 2;
                     sleep(1);
                 }
                 Ok(())
             })?;
-            report(fmt!("{} stored meanwhile", stored.load(Relaxed)));
+            let (total, longest) = (total.load(Relaxed), longest.load(Relaxed));
+            report(fmt!("swept in {} us, a store took up to {} us", total, longest));
+            check!(longest < total / 2, "{} {}", longest, total);
             Ok(())
         })
     }
