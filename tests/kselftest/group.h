@@ -26,19 +26,17 @@ static inline int write_file(const char *path, const char *string)
 static inline long long number_in(const char *path, const char *name)
 {
 	FILE *file = fopen(path, "r");
-	long long number = -1;
+	long long number, found = -1;
 	char line[128], seen[64];
 
 	if (!file)
 		return -1;
-	while (fgets(line, sizeof(line), file))
+	while (found < 0 && fgets(line, sizeof(line), file))
 		if (sscanf(line, "%63s %lld", seen, &number) == 2 &&
 		    !strcmp(seen, name))
-			break;
-		else
-			number = -1;
+			found = number;
 	fclose(file);
-	return number;
+	return found;
 }
 
 static inline long long group_memory(void)

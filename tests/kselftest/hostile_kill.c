@@ -132,9 +132,9 @@ static void one_batch(__u32 version)
 		ops[i] = new_op(text(keys[i].text));
 		ops[i].cmd = SYNCMAP_CMD_STORE;
 		versions[i] = version;
-		if ((version + i) % 3)
+		if ((version + i) % 3) {
 			set_value(&ops[i], all);
-		else {
+		} else {
 			ops[i].cmd = SYNCMAP_CMD_DELETE;
 			versions[i] = 0;
 		}

@@ -266,7 +266,7 @@ mod tests {
                 Ok(())
             })?;
             let (total, longest) = (total.load(Relaxed), longest.load(Relaxed));
-            report(fmt!("swept in {} us, a store took up to {} us", total, longest));
+            report(fmt!("sweep {} us, a store up to {}", total, longest));
             check!(longest < total / 2, "{} {}", longest, total);
             Ok(())
         })
