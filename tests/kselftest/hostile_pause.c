@@ -60,6 +60,7 @@ static void paused_walk(void)
 {
 	const struct syncmap_record *record;
 	struct label name;
+	const __u64 before = owner_bytes();
 	int map = open_map(), i, met = 0;
 	struct walk walk;
 
@@ -82,12 +83,15 @@ static void paused_walk(void)
 	}
 	expect_eq(met, KEYS);
 	end_walk(&walk);
+	close(map);
+	expect_owner_bytes_fall(before);
 }
 
 /* A thousand of them do not hold more than one. */
 static void paused_walks(void)
 {
 	static struct walk walks[1000];
+	const __u64 before = owner_bytes();
 	int map = open_map(), i;
 
 	churn(map);
@@ -101,6 +105,8 @@ static void paused_walks(void)
 	clear(map);
 	for (i = 0; i < 1000; i++)
 		expect(!walk_next(&walks[i]));
+	close(map);
+	expect_owner_bytes_fall(before);
 }
 
 /* Uses the map without end; counts its rounds. */
