@@ -295,15 +295,16 @@ UML_CFLAGS='-mlarge-data-threshold=1073741824 -Wno-unused-command-line-argument'
 UML_FLAGS=(ARCH=um LLVM=-19 KCFLAGS="$UML_CFLAGS")
 uml_config() {
 	case $UML in
-	kunit) cat "$SCRIPTS/uml.config" ;;
+	kunit) cat "$SCRIPTS/debug.config" "$SCRIPTS/uml.config" ;;
 	smp | up) cat "$SCRIPTS/uml-bench.config" "$SCRIPTS/uml-$UML.config" ;;
 	*) die "UML=$UML is not one of the kernels on User Mode Linux." \
 		"Choose kunit, smp or up." ;;
 	esac
 }
+uml_patch() { [ "$UML" != kunit ] || cat "$SCRIPTS/uml-stacktrace.patch"; }
 uml_dir() {
 	local config
-	config=$(uml_config) || exit
+	config=$(uml_config && uml_patch) || exit
 	say "$CACHE/uml-$(key_of 1 "$ROOT_KEY" "${UML_FLAGS[*]}" \
 		"$(readlink "$(kernel_dir)/source")" "$config")"
 }

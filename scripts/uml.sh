@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Builds a kernel on User Mode Linux from the source that kernel.sh has unpacked:
-# UML=kunit (the default) for the KUnit tests, two CPUs and debugging on; UML=smp
+# UML=kunit (the default) for the tests, two CPUs and all debugging on; UML=smp
 # and UML=up for the bench, two CPUs and one, built for speed.
 
 # shellcheck source=scripts/lib.sh
@@ -10,13 +10,31 @@
 
 UML=${UML:-kunit}
 
+patched_files() { uml_patch | sed -n 's#^+++ b/##p'; }
+patch_source() {
+	local file
+	for file in $(patched_files); do
+		mkdir -p "$STAGE/patched/$(dirname "$file")"
+		cp "$CACHE/$tree/$file" "$STAGE/patched/$file"
+	done
+	uml_patch >"$STAGE/uml.patch"
+	[ ! -s "$STAGE/uml.patch" ] ||
+		in_root -- patch -p1 -d /cache/stage/patched -i /cache/stage/uml.patch
+}
+
+# The source is others' as well: what is patched lies over it as long as it takes.
 kmake() {
-	in_kernel "$STAGE/uml" --bind "$STAGE/uml" /kernel -- \
+	local file over=()
+	for file in $(patched_files); do
+		over+=(--ro-bind "$STAGE/patched/$file" "/source/$file")
+	done
+	in_kernel "$STAGE/uml" --bind "$STAGE/uml" /kernel "${over[@]}" -- \
 		make -C /source O=/kernel/build "${UML_FLAGS[@]}" -j"$(nproc)" "$@"
 }
 
 configure() {
 	mkdir -p "$STAGE/uml/build"
+	patch_source
 	ln -s "../$tree" "$STAGE/uml/source" # where it will be seen from
 	kmake tinyconfig
 	uml_config >>"$STAGE/uml/build/.config"
