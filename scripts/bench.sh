@@ -139,8 +139,8 @@ step "Tools of this machine" "$SCRIPTS/host.sh"
 step "Toolchain root (Debian 13)" "$SCRIPTS/root.sh"
 step "Stock Debian kernel" "$SCRIPTS/kernel.sh"
 step "Bench root (Debian 13)" "$SCRIPTS/root.sh" bench
-step "Kernel of the bench, with SMP" env UML=smp "$SCRIPTS/uml.sh"
-step "Kernel of the bench, without" env UML=up "$SCRIPTS/uml.sh"
+step "Kernel of the bench, with SMP" "$SCRIPTS/own.sh" smp
+step "Kernel of the bench, without" "$SCRIPTS/own.sh" up
 lock_work
 bench=$WORK/bench
 results=$bench/results.jsonl

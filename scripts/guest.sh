@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# guest.sh DIR SECONDS: boots the prepared stock kernel under QEMU (with UML=kunit,
+# guest.sh DIR SECONDS: boots the prepared kernel under QEMU (with UML=kunit,
 # smp or up one on User Mode Linux, natively) with DIR/initramfs, shows what its
 # job says, and judges it by its console and its verdict.  Never runs longer than
 # SECONDS.  Leaves console.log, output.log and verdict.log in DIR.
@@ -25,17 +25,18 @@ brief() {
 	fi
 }
 
+# KUnit waits for its threads as one that hangs would, five minutes if need be.
+patient="sysctl.kernel.hung_task_timeout_secs=600"
 taint=0
+kunit=$((1 << 18)) # a test was run, says KUnit
 mark=
 if [ -n "${UML:-}" ]; then
 	# Modules lie behind all memory; calls from them reach back 2 GiB, no more,
 	# and where they do not, nobody notices until things go wrong.
 	memory=1792M
-	debug=
 	if [ "$UML" = kunit ]; then
-		memory=768M
-		debug=slab_debug=FZP # what is freed is overwritten: no use stays unseen
-		taint=$((1 << 18)) # a test was run, says KUnit
+		memory=1280M
+		taint=$kunit
 	fi
 	# Processes are host processes of their own, and each system call hands over to
 	# the kernel's and back: from one processor to another that takes six times as
@@ -50,7 +51,7 @@ if [ -n "${UML:-}" ]; then
 		initrd=/guest/initramfs con=null con0=null,fd:1 con1=null,fd:3 \
 		con2=null,fd:4 loglevel=8 $2 \
 		>/guest/console.log 2>&1 </dev/null 3>/guest/output.log \
-		4>/guest/verdict.log' guest "$memory" "$debug")
+		4>/guest/verdict.log' guest "$memory" "$patient")
 else
 	kernel=$(readlink -f "$(kernel_dir)")
 	# /dev/kvm without these flags cannot run a kernel, although it opens.
@@ -59,10 +60,16 @@ else
 		grep -qwE 'vmx|svm' /proc/cpuinfo; then
 		accel=(-accel kvm -cpu host)
 	fi
+	memory=1024 append="console=ttyS0 loglevel=8 panic=-1 oops=panic"
+	if [ "$FLAVOUR" = debug ]; then
+		memory=2048
+		taint=$kunit
+		# Emulated, with all checks on, and on a busy machine, little is soon.
+		append+=" $patient rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60"
+	fi
 	machine=(qemu-system-x86_64 -nodefaults -no-reboot -display none
-		"${accel[@]}" -smp 2 -m 1024 -kernel /kernel/vmlinuz
-		-initrd /guest/initramfs
-		-append "console=ttyS0 loglevel=8 panic=-1 oops=panic"
+		"${accel[@]}" -smp 2 -m "$memory" -kernel /kernel/vmlinuz
+		-initrd /guest/initramfs -append "$append"
 		-serial file:/guest/console.log -serial file:/guest/output.log
 		-serial file:/guest/verdict.log)
 fi

@@ -25,7 +25,8 @@ Variables (make VARIABLE=value ...):
 KDIR            build folder of a Rust-enabled kernel
                 (default: that of the running kernel)
 KERNEL          7.3 or 7.2, the series to run on (default: 7.3, else 7.2)
-FLAVOUR         cloud, amd64 or rt (default: cloud)
+FLAVOUR         cloud, amd64 or rt (default: cloud); or debug, a kernel that
+                checks everything, slowly: make test runs all tests on it
 KERNELS         series for make matrix (default: "7.3 7.2")
 FLAVOURS        flavours for make matrix (default: "cloud rt amd64")
 TIMEOUT         seconds a guest may take

@@ -13,6 +13,7 @@ mount -t debugfs none /sys/kernel/debug 2>/dev/null
 mount -t cgroup2 none /sys/fs/cgroup 2>/dev/null
 ip link set lo up 2>/dev/null
 
+. /settings
 lines=$(cat /lines)
 output=/dev/${lines% *}
 verdict=/dev/${lines#* }
@@ -28,13 +29,17 @@ status=$?
 leaks=/sys/kernel/debug/kmemleak
 if [ -w $leaks ]; then
 	sleep 6
-	echo scan >$leaks
-	sleep 1
-	echo scan >$leaks
+	for pause in 1 0; do
+		echo scan >$leaks || echo "guest: kmemleak is off" >/dev/kmsg
+		sleep $pause
+	done
 	awk '/^unreferenced/ { head = $0; show = 0; next }
 		/^ *comm/ { show = !/"swapper/; if (show) print head }
 		show' $leaks | while read -r line; do echo "$line" >/dev/kmsg; done
 fi
+# After its first report, and when it is out of memory, lockdep says no more.
+! grep -q 'debug_locks: *0' /proc/lockdep_stats 2>/dev/null ||
+	echo "guest: lockdep is off" >/dev/kmsg
 echo "status $status tainted $(cat /proc/sys/kernel/tainted)" >"$verdict"
 sync
 poweroff -f

@@ -3,7 +3,8 @@
 #
 # initramfs.sh IMAGE LINES JOB [FILE=PATH...]: packs a guest: busybox, init.sh,
 # the shell script JOB as /job, and each FILE as PATH.  LINES names the ttys of
-# output and verdict.  The same input gives the same image, byte for byte.
+# output and verdict.  The same input gives the same image, byte for byte.  For
+# the kernel of UML or FLAVOUR, which the tests must know to be slow if it is.
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -21,6 +22,7 @@ cp "$SCRIPTS/init.sh" "$tree/init"
 chmod 755 "$tree/init"
 cp "$job" "$tree/job"
 say "$lines" >"$tree/lines"
+say "export SYNCMAP_PATIENCE=$(patience)" >"$tree/settings"
 say 'root:x:0:0::/:/bin/sh' 'nobody:x:65534:65534::/:/bin/sh' >"$tree/etc/passwd"
 for pair in "$@"; do
 	mkdir -p "$tree$(dirname "${pair#*=}")"

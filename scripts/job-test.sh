@@ -71,7 +71,7 @@ for program in /tests/*; do
 	[ -x "$program" ] || continue
 	name=$(basename "$program")
 	echo "## begin $name"
-	timeout 600 "$program" </dev/null
+	timeout $((600 * SYNCMAP_PATIENCE)) "$program" </dev/null
 	echo "## end $name $?"
 done
 loaded || exit 0 # a program may leave it unloaded

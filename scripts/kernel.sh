@@ -3,7 +3,8 @@
 #
 # Prepares a stock Debian kernel: its vmlinuz to boot, and an output folder
 # that can build Rust modules for it (Debian's headers packages cannot).
-# KERNEL is a series (7.3, 7.2), FLAVOUR is cloud, amd64 or rt.
+# KERNEL is a series (7.3, 7.2), FLAVOUR is cloud, amd64 or rt; or debug, which is
+# a kernel of our own of the same source.
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -11,7 +12,11 @@
 case $FLAVOUR in
 cloud | rt) suffix=$FLAVOUR-amd64 ;;
 amd64) suffix=amd64 ;;
-*) die "FLAVOUR=$FLAVOUR is not known." "Choose cloud, amd64 or rt." ;;
+debug)
+	FLAVOUR=cloud "$0"
+	exec "$SCRIPTS/own.sh" debug
+	;;
+*) die "FLAVOUR=$FLAVOUR is not known." "Choose cloud, amd64, rt or debug." ;;
 esac
 case ${KERNEL:-} in
 '') wanted=(7.3 7.2) ;;

@@ -285,29 +285,55 @@ unpack_debs() {
 
 # The number is the recipe's, here and below: raise it to make things anew.
 KERNEL_KEY=$(key_of 1 "$ROOT_KEY")
-kernel_dir() { say "$CACHE/kernel-${KERNEL:-newest}-$FLAVOUR-$KERNEL_KEY"; }
+# stock_dir: Debian's kernel, of which FLAVOUR=debug takes only the source.
+stock_dir() {
+	say "$CACHE/kernel-${KERNEL:-newest}-${FLAVOUR/debug/cloud}-$KERNEL_KEY"
+}
+kernel_dir() {
+	if [ "$FLAVOUR" = debug ]; then own_dir debug; else stock_dir; fi
+}
+uml_dir() { own_dir "$UML"; }
 
-# The kernels on User Mode Linux, of the same source; UML names one: kunit, or for
-# the bench smp or up.  In the large code model, which UML asks for, clang puts
-# "large" static data where neither lockdep nor kmemleak expects it, and calls
-# everything large unless told otherwise.
-UML_CFLAGS='-mlarge-data-threshold=1073741824 -Wno-unused-command-line-argument'
-UML_FLAGS=(ARCH=um LLVM=-19 KCFLAGS="$UML_CFLAGS")
-uml_config() {
-	case $UML in
+# The kernels of our own, of the same source, which own.sh makes: debug is for
+# QEMU; on User Mode Linux run kunit, and for the bench smp and up.
+own_config() {
+	case $1 in
+	debug) cat "$SCRIPTS/debug.config" "$SCRIPTS/x86-debug.config" ;;
 	kunit) cat "$SCRIPTS/debug.config" "$SCRIPTS/uml.config" ;;
-	smp | up) cat "$SCRIPTS/uml-bench.config" "$SCRIPTS/uml-$UML.config" ;;
-	*) die "UML=$UML is not one of the kernels on User Mode Linux." \
-		"Choose kunit, smp or up." ;;
+	smp | up) cat "$SCRIPTS/uml-bench.config" "$SCRIPTS/uml-$1.config" ;;
+	*) die "There is no kernel $1 on User Mode Linux." \
+		"Choose UML=kunit, smp or up." ;;
 	esac
 }
-uml_patch() { [ "$UML" != kunit ] || cat "$SCRIPTS/uml-stacktrace.patch"; }
-uml_dir() {
-	local config
-	config=$(uml_config && uml_patch) || exit
-	say "$CACHE/uml-$(key_of 1 "$ROOT_KEY" "${UML_FLAGS[*]}" \
-		"$(readlink "$(kernel_dir)/source")" "$config")"
+own_patch() { [ "$1" != kunit ] || cat "$SCRIPTS/uml-frames.patch"; }
+
+# own_flags NAME: in FLAGS, make's flags for that kernel and all its modules.  In
+# the large code model, which UML asks for, clang puts "large" static data where
+# neither lockdep nor kmemleak expects it, and calls everything large unless told
+# otherwise.
+UML_CFLAGS='-mlarge-data-threshold=1073741824 -Wno-unused-command-line-argument'
+own_flags() {
+	FLAGS=(LLVM=-19)
+	[ "$1" = debug ] || FLAGS=(ARCH=um LLVM=-19 KCFLAGS="$UML_CFLAGS")
 }
+
+own_dir() {
+	local config FLAGS prefix=uml
+	[ "$1" != debug ] || prefix=debug
+	own_flags "$1"
+	config=$(own_config "$1" | grep CONFIG_ && own_patch "$1" | sed '1,/^---/d') || exit
+	say "$CACHE/$prefix-$(key_of 1 "$ROOT_KEY" "${FLAGS[*]}" \
+		"$(readlink "$(stock_dir)/source")" "$config")"
+}
+
+# patience: how many times slower than others the kernel of UML or FLAVOUR is.
+# So many times longer may tests and guests take; so many times shorter are those
+# that can be.
+patience() {
+	if [ "$FLAVOUR" = debug ] && [ -z "${UML:-}" ]; then say 10; else say 1; fi
+}
+# limit SECONDS: how long a guest may take there.
+limit() { say "${TIMEOUT:-$(($1 * $(patience)))}"; }
 
 herd_dir() { say "$CACHE/herd-$(key_of 1)"; }
 

@@ -3,22 +3,30 @@
 #
 # module.sh [MAKE ARGUMENT...]: builds the modules for the prepared kernel
 # (KERNEL, FLAVOUR; or with UML=kunit, smp or up one on User Mode Linux) and
-# prints their folder.  BENCH=1 builds the module of the bench instead, MODULES=1
-# syncmap and the modules of samples and tests.
+# prints their folder.  KUNIT=1 builds the KUnit suites instead, BENCH=1 the
+# module of the bench, MODULES=1 syncmap and the modules of samples and tests.
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 work=$(work_dir)
 dir=$(kernel_dir)
+[ -z "${UML:-}" ] || dir=$(uml_dir)
 [ -d "$dir" ] || die "There is no prepared kernel yet." "Run make run once."
-args=(KERNELRELEASE="$(cat "$dir/release")")
 if [ -n "${UML:-}" ]; then
-	dir=$(uml_dir)
+	own_flags "$UML"
 	# UML's module loader does not know the relocations rustc prefers.
-	args=("${UML_FLAGS[@]}"
+	args=("${FLAGS[@]}"
 		KRUSTFLAGS='-Zplt=yes -Zdirect-access-external-data=yes')
-	[ "$UML" != kunit ] || [ -n "${MODULES:-}" ] || args+=(SYNCMAP_KUNIT=1)
+elif [ "$FLAVOUR" = debug ]; then
+	own_flags debug
+	args=("${FLAGS[@]}")
+else
+	args=(KERNELRELEASE="$(cat "$dir/release")")
+fi
+if [ -n "${KUNIT:-}" ]; then
+	args+=(SYNCMAP_KUNIT=1)
+	VARIANT=${VARIANT:-kunit}
 fi
 if [ -n "${MODULES:-}" ]; then
 	args+=(SYNCMAP_SAMPLES=1)

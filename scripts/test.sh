@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # make test: KUnit on User Mode Linux, tests/kselftest on the stock kernel
-# under QEMU, and the tests of the test machinery.  The last line is the sum.
+# under QEMU, and the tests of the test machinery; with FLAVOUR=debug all of it
+# on both debug kernels.  The last line is the sum.
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -51,60 +52,77 @@ self_tests() {
 	add "test machinery" "$WORK/selftest.log"
 }
 
+# The guests below run on User Mode Linux if UML is set, else under QEMU.
+guest() {
+	local dir=$WORK/$1 lines="ttyS1 ttyS2" title=$2 limit=$3
+	shift 3
+	[ -z "${UML:-}" ] || lines="tty1 tty2"
+	"$SCRIPTS/initramfs.sh" "$dir/initramfs" "$lines" "$@" \
+		"$SCRIPTS/job-modules.sh=/job-modules.sh" || return
+	judged "$SCRIPTS/guest.sh" "$dir" "$(limit "$limit")"
+	add "$title" "$dir/output.log"
+}
+
 kunit() {
-	local out modules
-	mkdir -p "$WORK/kunit"
-	out=$(UML=kunit "$SCRIPTS/module.sh") || return
-	modules=$(UML=kunit MODULES=1 "$SCRIPTS/module.sh") || return
-	"$SCRIPTS/initramfs.sh" "$WORK/kunit/initramfs" "tty1 tty2" \
-		"$SCRIPTS/job-kunit.sh" "$out/syncmap_kunit.ko=/syncmap_kunit.ko" \
-		"$SCRIPTS/job-modules.sh=/job-modules.sh" \
-		"$modules"/syncmap.ko=/syncmap.ko \
-		"$modules"/syncmap_ctest.ko=/syncmap_ctest.ko \
-		"$modules"/syncmap_examples.ko=/syncmap_examples.ko \
-		"$modules"/syncmap_careless.ko=/syncmap_careless.ko || return
-	judged env UML=kunit "$SCRIPTS/guest.sh" "$WORK/kunit" "${TIMEOUT:-900}"
-	add KUnit "$WORK/kunit/output.log"
+	local out modules dir=kunit${UML:+-uml} files=() name
+	mkdir -p "$WORK/$dir"
+	out=$(KUNIT=1 "$SCRIPTS/module.sh") || return
+	modules=$(MODULES=1 "$SCRIPTS/module.sh") || return
+	for name in syncmap syncmap_ctest syncmap_examples syncmap_careless; do
+		files+=("$modules/$name.ko=/$name.ko")
+	done
+	guest "$dir" KUnit 900 "$SCRIPTS/job-kunit.sh" \
+		"$out/syncmap_kunit.ko=/syncmap_kunit.ko" "${files[@]}"
 }
 
 device() {
-	local out programs small source name files=()
-	mkdir -p "$WORK/device"
+	local out programs small source name dir=device${UML:+-uml} files=()
+	mkdir -p "$WORK/$dir"
 	out=$(MODULES=1 "$SCRIPTS/module.sh") || return
 	programs=$("$SCRIPTS/programs.sh" samples tests/kselftest) || return
-	small=$(BITS=32 "$SCRIPTS/programs.sh" tests/kselftest) || return
 	for source in "$SOURCE"/tests/kselftest/*.c; do
 		name=$(basename "$source" .c)
 		files+=("$programs/$name=/tests/$name")
 	done
 	# A program of 32 bits passes the same structs, but pointers of its own.
-	for name in abi batch fault named ops range; do
-		files+=("$small/$name=/tests/$name-32")
-	done
+	# User Mode Linux has none.
+	if [ -z "${UML:-}" ]; then
+		small=$(BITS=32 "$SCRIPTS/programs.sh" tests/kselftest) || return
+		for name in abi batch fault named ops range; do
+			files+=("$small/$name=/tests/$name-32")
+		done
+	fi
 	for name in syncmap blocklist rust_user syncmap_ctest syncmap_careless; do
 		files+=("$out/$name.ko=/$name.ko")
 	done
-	"$SCRIPTS/initramfs.sh" "$WORK/device/initramfs" "ttyS1 ttyS2" \
-		"$SCRIPTS/job-test.sh" "$SCRIPTS/job-modules.sh=/job-modules.sh" \
-		"$programs/client=/client" "${files[@]}" || return
-	judged "$SCRIPTS/guest.sh" "$WORK/device" "${TIMEOUT:-1800}"
-	add "device tests" "$WORK/device/output.log"
+	guest "$dir" "device tests" 1800 "$SCRIPTS/job-test.sh" \
+		"$programs/client=/client" "${files[@]}"
 }
 
 # Meant for working on one part: ONLY=kunit or ONLY=device.
 wanted() { [ -z "${ONLY:-}" ] || [ "$ONLY" = "$1" ]; }
 
-STEPS=7
-wanted kunit || STEPS=$((STEPS - 2))
-wanted device || STEPS=$((STEPS - 1))
+# part NAME TITLE: one of them, as a step.
+part() { ! wanted "$1" || step "$2" "$1"; }
+
+STEPS=4
+debug=
+[ "$FLAVOUR" != debug ] || debug=1
+for name in kunit device; do
+	! wanted "$name" || STEPS=$((STEPS + 1 + ${debug:-0}))
+done
+[ -z "$debug" ] && ! wanted kunit || STEPS=$((STEPS + 1))
 step "Tools of this machine" "$SCRIPTS/host.sh"
 step "Toolchain root (Debian 13)" "$SCRIPTS/root.sh"
-step "Stock Debian kernel" "$SCRIPTS/kernel.sh"
-! wanted kunit || step "KUnit kernel (User Mode Linux)" "$SCRIPTS/uml.sh"
+step "Kernel" "$SCRIPTS/kernel.sh"
+[ -z "$debug" ] && ! wanted kunit ||
+	step "Debug kernel (User Mode Linux)" "$SCRIPTS/own.sh" kunit
 lock_work
 step "Tests of the test machinery" self_tests
-! wanted kunit || step "KUnit suites on User Mode Linux" kunit
-! wanted device || step "Device tests under QEMU" device
+UML=kunit part kunit "KUnit suites on User Mode Linux"
+[ -z "$debug" ] || UML=kunit part device "Device tests on User Mode Linux"
+part device "Device tests under QEMU"
+[ -z "$debug" ] || part kunit "KUnit suites under QEMU"
 show_times
 totals="$passed passed, $failed failed"
 [ "$skipped" -eq 0 ] || totals+=", $skipped skipped"

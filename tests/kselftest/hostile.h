@@ -6,7 +6,7 @@
 #include "map.h"
 
 /* For grace periods, and for the second that the sweep waits. */
-#define SETTLE_MS	15000
+#define SETTLE_MS	(15000 * patience())
 
 /* @quick, or many times that if LONG=1 says that there is time. */
 static inline int repeats(int quick, int times)

@@ -54,7 +54,7 @@ static inline int unload_module(void)
 /* Users that have been killed may take a moment to close their files. */
 static inline int unload_module_soon(void)
 {
-	const long long deadline = now_ms() + 5000;
+	const long long deadline = now_ms() + 5000 * patience();
 	int ret;
 
 	do {

@@ -200,7 +200,7 @@ pub(crate) fn dump<K: Number>(map: &Numbers<K>) -> Result<Dump> {
 
 /// Waits for something that happens by itself, at most so many milliseconds; whether it did.
 pub(crate) fn eventually(millis: i64, mut done: impl FnMut() -> bool) -> bool {
-    for _ in 0..millis / 10 {
+    for _ in 0..crate::patience() * millis / 10 {
         if done() {
             return true;
         }

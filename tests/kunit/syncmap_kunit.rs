@@ -51,8 +51,12 @@ module! {
             description: "Where the random programs of the tests begin",
         },
         divide: u64 {
-            default: 0,
-            description: "Makes long tests so many times shorter (0: as fits this kernel)",
+            default: 1,
+            description: "Makes long tests so many times shorter",
+        },
+        patience: u64 {
+            default: 1,
+            description: "What a test waits for may take so many times longer",
         },
     },
 }
@@ -62,17 +66,14 @@ pub(crate) fn seed() -> u64 {
     parameter(module_parameters::seed.value())
 }
 
-/// A number of steps or keys: so many, or fewer where debugging makes every allocation slow.
-///
-/// User Mode Linux searches the whole stack for what may be return addresses whenever the kernel wants
-/// a stack trace, which KASAN and kmemleak want for each allocation: that takes milliseconds.
+/// A number of steps or keys: so many, or fewer if one asks for shorter tests.
 pub(crate) fn scaled(number: u64) -> u64 {
-    let slow = cfg!(CONFIG_KASAN) || cfg!(CONFIG_DEBUG_KMEMLEAK);
-    match parameter(module_parameters::divide.value()) {
-        0 if slow => number / 20,
-        0 => number,
-        divide => number / divide,
-    }
+    number / parameter(module_parameters::divide.value()).max(1)
+}
+
+/// How many times longer than usual things may take, where the machine is slow.
+pub(crate) fn patience() -> i64 {
+    parameter(module_parameters::patience.value()).clamp(1, 1000) as i64
 }
 
 /// The value of a parameter, which 7.2 gives by reference, and 7.3 as it is.
