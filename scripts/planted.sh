@@ -9,7 +9,7 @@
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-[ "$FLAVOUR" = debug ] || export UML=kunit
+if [ "$FLAVOUR" != debug ]; then export UML=kunit; fi
 lines="ttyS1 ttyS2"
 [ -z "${UML:-}" ] || lines="tty1 tty2"
 [ -n "${WORK:-}" ] || lock_work

@@ -69,6 +69,13 @@ a lock cycle|WARNING: possible circular locking dependency detected
 RCU misuse|WARNING: suspicious RCU usage
 sleeping in atomic|BUG: sleeping function called from invalid context at a.c:1
 a leak|unreferenced object 0xffff888004e5a000 (size 64):
+a wrong nesting of locks|[ BUG: Invalid wait context ]
+lockdep without a voice|guest: lockdep is off
+kmemleak without a voice|guest: kmemleak is off
+kmemleak out of memory|kmemleak: Kernel memory leak detector disabled
+debug objects out of memory|ODEBUG: Out of memory. ODEBUG disabled
+a copy of too much|usercopy: Kernel memory exposure attempt detected from SLUB object
+freed memory that was written|BUG kmalloc-64 (Tainted: G O): Poison overwritten
 a slab left full|BUG syncmap_entry (Tainted: G O): Objects remaining on __kmem_cache_shutdown()
 use after free|BUG: KASAN: slab-use-after-free in f+0x1/0x2
 a debug object|ODEBUG: activate active (active state 1) object: 00000000 object type: rcu_head

@@ -42,15 +42,18 @@ judged() {
 	}
 }
 
-self_tests() {
-	local status=0
+# script TITLE NAME: tests that are a script themselves, NAME.sh.
+script() {
+	local status=0 log=$WORK/$2${UML:+-uml}.log
 	{
-		say "## begin scripts"
-		"$SCRIPTS/selftest.sh" || status=$?
-		say "## end scripts $status"
-	} >"$WORK/selftest.log" 2>&1
-	add "test machinery" "$WORK/selftest.log"
+		say "## begin $2"
+		"$SCRIPTS/$2.sh" || status=$?
+		say "## end $2 $status"
+	} >"$log" 2>&1
+	add "$1" "$log"
 }
+self_tests() { script "test machinery" selftest; }
+planted() { script "planted bugs" planted; }
 
 # The guests below run on User Mode Linux if UML is set, else under QEMU.
 guest() {
@@ -99,7 +102,8 @@ device() {
 		"$programs/client=/client" "${files[@]}"
 }
 
-# Meant for working on one part: ONLY=kunit or ONLY=device.
+# Meant for working on one part: ONLY=kunit or ONLY=device, or with FLAVOUR=debug
+# ONLY=planted.
 wanted() { [ -z "${ONLY:-}" ] || [ "$ONLY" = "$1" ]; }
 
 # part NAME TITLE: one of them, as a step.
@@ -108,21 +112,28 @@ part() { ! wanted "$1" || step "$2" "$1"; }
 STEPS=4
 debug=
 [ "$FLAVOUR" != debug ] || debug=1
-for name in kunit device; do
-	! wanted "$name" || STEPS=$((STEPS + 1 + ${debug:-0}))
+for name in kunit device ${debug:+kunit device planted planted}; do
+	! wanted "$name" || STEPS=$((STEPS + 1))
 done
-[ -z "$debug" ] && ! wanted kunit || STEPS=$((STEPS + 1))
+if [ -n "$debug" ] || wanted kunit; then STEPS=$((STEPS + 1)); fi
 step "Tools of this machine" "$SCRIPTS/host.sh"
 step "Toolchain root (Debian 13)" "$SCRIPTS/root.sh"
 step "Kernel" "$SCRIPTS/kernel.sh"
-[ -z "$debug" ] && ! wanted kunit ||
+if [ -n "$debug" ] || wanted kunit; then
 	step "Debug kernel (User Mode Linux)" "$SCRIPTS/own.sh" kunit
+fi
 lock_work
 step "Tests of the test machinery" self_tests
 UML=kunit part kunit "KUnit suites on User Mode Linux"
-[ -z "$debug" ] || UML=kunit part device "Device tests on User Mode Linux"
+if [ -n "$debug" ]; then
+	UML=kunit part device "Device tests on User Mode Linux"
+	UML=kunit part planted "Planted bugs on User Mode Linux"
+fi
 part device "Device tests under QEMU"
-[ -z "$debug" ] || part kunit "KUnit suites under QEMU"
+if [ -n "$debug" ]; then
+	part kunit "KUnit suites under QEMU"
+	part planted "Planted bugs under QEMU"
+fi
 show_times
 totals="$passed passed, $failed failed"
 [ "$skipped" -eq 0 ] || totals+=", $skipped skipped"
