@@ -58,7 +58,7 @@ commit() {
 	"$SCRIPTS/initramfs.sh" "$dir/initramfs" "$lines" \
 		"$SCRIPTS/job-planted.sh" "$modules/planted.ko=/planted.ko" \
 		"$dir/bug=/bug"
-	"$SCRIPTS/guest.sh" "$dir" "$(limit 30)" >"$dir/judge.log" 2>&1
+	"$SCRIPTS/guest.sh" "$dir" "$(limit 30)" >"$dir/judgement" 2>&1
 }
 
 # noticed BUG WORDS: the guest fails, and says why.
@@ -66,9 +66,9 @@ noticed() {
 	local start=$SECONDS status=0
 	! commit "$1" || status=1
 	[ -z "$2" ] || grep -aqE "$2" "$dir/console.log" || status=1
-	[ -n "$2" ] || grep -q 'did not end within' "$dir/judge.log" || status=1
+	[ -n "$2" ] || grep -q 'did not end within' "$dir/judgement" || status=1
 	result "$status" "$1 is noticed ($((SECONDS - start)) s)"
-	[ "$status" -eq 0 ] || sed 's/^/# /' "$dir/judge.log"
+	[ "$status" -eq 0 ] || sed 's/^/# /' "$dir/judgement"
 }
 
 wanted() { [ $# -eq 1 ] || [[ " ${*:2} " == *" $1 "* ]]; }
@@ -77,7 +77,7 @@ say "TAP version 13"
 status=0
 commit none || status=1
 result "$status" "a module without bugs passes"
-[ "$status" -eq 0 ] || sed 's/^/# /' "$dir/judge.log"
+[ "$status" -eq 0 ] || sed 's/^/# /' "$dir/judgement"
 while IFS='|' read -r bug words; do
 	! wanted "$bug" "$@" || noticed "$bug" "$words" </dev/null
 done <<<"$bugs"

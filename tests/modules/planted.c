@@ -183,8 +183,8 @@ static void deadlock_perhaps(struct object *object)
 
 static void take_lock(struct irq_work *work)
 {
-	spin_lock(&lock);
-	spin_unlock(&lock);
+	raw_spin_lock(&raw_lock);
+	raw_spin_unlock(&raw_lock);
 }
 
 /* The interrupt does not come while the lock is held, but it might. */
@@ -194,8 +194,8 @@ static void deadlock_by_interrupt(struct object *object)
 
 	irq_work_queue(&work);
 	irq_work_sync(&work);
-	spin_lock(&lock);
-	spin_unlock(&lock);
+	raw_spin_lock(&raw_lock);
+	raw_spin_unlock(&raw_lock);
 	kfree(object);
 }
 
