@@ -19,6 +19,7 @@ debug)
 *)
 	title="User Mode Linux, $name"
 	lines=1110 time="three to six minutes"
+	[ "$name" != kunit ] || lines=1457 time="five to ten minutes"
 	image=linux installed=linux
 	;;
 esac
