@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Programs for maps: threads whose operations are recorded, so that they can be judged.
+
+mod actor;
+mod contents;
+mod runner;
+
+pub use actor::{Actor, TinyMap};
+pub use contents::{values_alive, Name, Value};
+pub use runner::{main, Effort, Test};
+
+use std::sync::Arc;
+
+use kernel::alloc::flags::GFP_KERNEL;
+use kernel::alloc::{InPlaceInit, KBox};
+use kernel::machine;
+use linearize::Operation;
+use syncmap::Options;
+
+/// What a thread of a program does.
+pub type Act = fn(&mut Actor);
+
+/// A program: what one thread does first, several do at once, and one does in the end.
+#[derive(Clone, Copy)]
+pub struct Program {
+    /// Its name.
+    pub name: &'static str,
+    /// Whether the map sweeps by itself.
+    pub sweeps: bool,
+    /// What was before.
+    pub first: Act,
+    /// At once.
+    pub threads: &'static [Act],
+    /// In the end.
+    pub last: Act,
+}
+
+/// Runs a program once, on a machine that is on, and judges it.
+pub fn run(program: Program) {
+    let options = Options { sweep: program.sweeps, ..Options::default() };
+    let map = KBox::pin_init(TinyMap::new(options, GFP_KERNEL), GFP_KERNEL);
+    let map = Arc::new(map.expect("there is memory"));
+    let mut history = record(&map, 0, program.first);
+    machine::quiet(false);
+    let mut others = Vec::new();
+    for (number, act) in program.threads.iter().enumerate().skip(1) {
+        let map = map.clone();
+        others.push(machine::spawn(move || record(&map, number as u64, *act)));
+    }
+    history.extend(record(&map, 0, program.threads[0]));
+    for other in others {
+        history.extend(other.join().expect("threads do not panic"));
+    }
+    machine::quiet(true);
+    let mut actor = Actor::new(&map, 0);
+    (program.last)(&mut actor);
+    actor.load_all(&history);
+    let live = actor.live();
+    history.extend(actor.into_log());
+    judge(&history);
+    assert_eq!(map.len(), live, "the number of keys is wrong");
+    drop(map);
+    assert_eq!(values_alive(), 0, "values are never dropped");
+}
+
+fn record(map: &TinyMap, thread: u64, act: Act) -> Vec<Operation> {
+    let mut actor = Actor::new(map, thread);
+    act(&mut actor);
+    actor.into_log()
+}
+
+/// Complains about a history that is not linearizable.
+pub fn judge(history: &linearize::History) {
+    if let Err(violation) = linearize::check(history) {
+        panic!("not linearizable: {violation}");
+    }
+}

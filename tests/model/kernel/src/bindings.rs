@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! C's side.
+
+#![expect(non_camel_case_types)]
+
+use crate::ffi::{c_int, c_uint, c_void};
+use crate::machine;
+pub use crate::workqueue::{
+    cancel_delayed_work_sync, delayed_work, flush_rcu_work, irq_work, irq_work_queue, irq_work_sync,
+    rcu_work, synchronize_rcu, wait_queue_head, work_struct,
+};
+use core::ptr::NonNull;
+
+pub type gfp_t = c_uint;
+pub const ___GFP_DIRECT_RECLAIM_BIT: u32 = 10;
+pub const GFP_KERNEL: gfp_t = 1 << ___GFP_DIRECT_RECLAIM_BIT | 1 << 6;
+pub const HZ: u32 = 250;
+pub const EDQUOT: u32 = 122;
+
+pub struct task_struct;
+
+#[derive(Clone, Copy)]
+pub struct siphash_key_t {
+    pub key: [u64; 2],
+}
+
+/// # Safety
+///
+/// `from` is valid for reads of `len` bytes, `key` for reads.
+pub unsafe fn __siphash_unaligned(from: *const c_void, len: usize, key: *const siphash_key_t) -> u64 {
+    // SAFETY: By the contract of the function.
+    let (bytes, key) = unsafe { (core::slice::from_raw_parts(from.cast::<u8>(), len), *key) };
+    // Deprecated because maps of the standard library have another one, and just the same.
+    #[expect(deprecated)]
+    let mut hasher = core::hash::SipHasher::new_with_keys(key.key[0], key.key[1]);
+    core::hash::Hasher::write(&mut hasher, bytes);
+    core::hash::Hasher::finish(&hasher)
+}
+
+/// # Safety
+///
+/// `key` is valid for reads.
+pub unsafe fn siphash_1u64(word: u64, key: *const siphash_key_t) -> u64 {
+    let bytes = word.to_le_bytes();
+    // SAFETY: By the contract of the function.
+    unsafe { __siphash_unaligned(bytes.as_ptr().cast(), bytes.len(), key) }
+}
+
+/// Not random at all: programs choose the hashes of their keys.
+///
+/// # Safety
+///
+/// `to` is valid for writes of `len` bytes.
+pub unsafe fn get_random_bytes(to: *mut c_void, len: usize) {
+    // SAFETY: By the contract of the function.
+    unsafe { to.cast::<u8>().write_bytes(0x5a, len) }
+}
+
+/// # Safety
+///
+/// `memory` comes from an allocator, and is not used any more.
+pub unsafe fn kvfree(memory: *mut c_void) {
+    if let Some(memory) = NonNull::new(memory.cast()) {
+        // SAFETY: By the contract of the function.
+        unsafe { machine::free(memory) }
+    }
+}
+
+/// Returned by what a signal has interrupted.
+pub const ERESTARTSYS: c_int = 512;

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The machine: atomic accesses, threads, memory, read-side sections.
+
+#[cfg(not(any(feature = "loom", feature = "shuttle")))]
+mod real;
+#[cfg(any(feature = "loom", feature = "shuttle"))]
+mod sim;
+
+#[cfg(not(any(feature = "loom", feature = "shuttle")))]
+pub use real::*;
+#[cfg(any(feature = "loom", feature = "shuttle"))]
+pub use sim::*;
+
+/// How an access is ordered.
+///
+/// `Full` is what the kernel means by it: the access is in order with everything before and after.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Order {
+    Relaxed,
+    Acquire,
+    Release,
+    Full,
+}
+
+/// Where something is that is accessed atomically.
+#[derive(Clone, Copy)]
+pub struct Place {
+    ptr: *mut u8,
+    size: usize,
+}
+
+impl Place {
+    /// # Safety
+    ///
+    /// Valid for atomic accesses of the size of a `T`, at most eight bytes, while the place is used.
+    pub unsafe fn new<T>(ptr: *mut T) -> Self {
+        Place { ptr: ptr.cast(), size: size_of::<T>() }
+    }
+}
+
+/// When allocations of a thread fail.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Failing {
+    /// Never.
+    Never,
+    /// Once, after that many have succeeded.
+    Once(usize),
+    /// Always, after that many.
+    From(usize),
+}
+
+impl Failing {
+    /// Whether this one does.
+    fn strikes(&mut self) -> bool {
+        match self {
+            Failing::Never => false,
+            Failing::Once(0) => {
+                *self = Failing::Never;
+                true
+            }
+            Failing::From(0) => true,
+            Failing::Once(left) | Failing::From(left) => {
+                *left -= 1;
+                false
+            }
+        }
+    }
+}

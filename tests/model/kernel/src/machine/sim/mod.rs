@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A machine all of whose threads are run by one, in turns that loom or shuttle chooses.
+//!
+//! What is not an atomic access is not seen by them: the state of the machine itself, below, is
+//! plain, and changes at once. It is not borrowed where another thread may come on.
+//!
+//! # RCU
+//!
+//! A grace period waits for the sections that began before it did. On loom, who begins a section
+//! loads the number of grace periods that have started, and may get an old one: then the section
+//! counts as one that was there before, if the grace period is still waiting; if it is over, RCU
+//! guarantees that the section comes after it, and everything that came before is seen. At the end,
+//! what has a grace period behind it is read as it is, not as it may have been: all sections that
+//! could have changed it have ended, and their end comes before that of the grace period.
+
+mod access;
+mod heap;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::PoisonError;
+
+#[cfg(feature = "loom")]
+pub(crate) use loom as runtime;
+#[cfg(all(feature = "shuttle", not(feature = "loom")))]
+pub(crate) use shuttle as runtime;
+
+use super::Failing;
+use crate::workqueue;
+use runtime::thread::ThreadId;
+
+pub use access::{calm, compare_exchange, exchange, fetch_add, load, order, quiet, store, tick};
+pub use heap::{allocate, check_alive, free, live_allocations};
+pub use runtime::thread::{current, park, spawn, JoinHandle, Thread};
+
+pub type RawMutex = runtime::sync::Mutex<()>;
+pub type RawGuard<'a> = runtime::sync::MutexGuard<'a, ()>;
+
+/// A read-side section.
+pub type Section = u64;
+
+/// A grace period: their number when it started.
+pub type GracePeriod = u64;
+
+struct Active {
+    section: Section,
+    thread: usize,
+    /// The number of grace periods that had started when it began.
+    after: GracePeriod,
+}
+
+#[derive(Default)]
+struct State {
+    threads: Vec<ThreadId>,
+    sections: Vec<Active>,
+    last_section: Section,
+    grace_periods: GracePeriod,
+    /// Who is in an interrupt handler.
+    interrupted: Vec<usize>,
+    /// Who frees what has a grace period behind it.
+    reclaiming: Option<usize>,
+    failing: HashMap<usize, Failing>,
+    heap: heap::Heap,
+    cells: access::Cells,
+}
+
+thread_local! {
+    static STATE: RefCell<State> = RefCell::default();
+}
+
+fn state<R>(f: impl FnOnce(&mut State) -> R) -> R {
+    STATE.with_borrow_mut(f)
+}
+
+/// The number of this thread, from 0.
+pub fn me() -> usize {
+    let id = current().id();
+    state(|state| match state.threads.iter().position(|thread| *thread == id) {
+        Some(number) => number,
+        None => {
+            state.threads.push(id);
+            state.threads.len() - 1
+        }
+    })
+}
+
+/// Fails allocations of this thread.
+pub fn fail(failing: Failing) {
+    let me = me();
+    state(|state| state.failing.insert(me, failing));
+}
+
+/// How this thread's allocations will fail now.
+pub fn failing() -> Failing {
+    let me = me();
+    state(|state| state.failing.get(&me).copied().unwrap_or(Failing::Never))
+}
+
+pub fn lock(mutex: &RawMutex) -> RawGuard<'_> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub fn try_lock(mutex: &RawMutex) -> Option<RawGuard<'_>> {
+    mutex.try_lock().ok()
+}
+
+/// Begins a section of this thread.
+pub fn begin_section() -> Section {
+    let after = access::seen_grace_periods();
+    let thread = me();
+    state(|state| {
+        state.last_section += 1;
+        let section = state.last_section;
+        state.sections.push(Active { section, thread, after });
+        section
+    })
+}
+
+/// Ends it.
+pub fn end_section(section: Section) {
+    state(|state| state.sections.retain(|active| active.section != section));
+    workqueue::section_ended();
+}
+
+/// Starts a grace period.
+pub fn start_grace_period() -> GracePeriod {
+    access::count_grace_period();
+    state(|state| {
+        state.grace_periods += 1;
+        state.grace_periods
+    })
+}
+
+/// Whether all sections have ended that were there when it started.
+pub fn is_over(period: GracePeriod) -> bool {
+    state(|state| state.sections.iter().all(|active| active.after >= period))
+}
+
+/// Runs what frees objects whose grace period is over.
+pub fn reclaim(run: impl FnOnce()) {
+    let me = me();
+    state(|state| state.reclaiming = Some(me));
+    run();
+    state(|state| state.reclaiming = None);
+}
+
+/// Runs an interrupt handler.
+pub fn interrupt(run: impl FnOnce()) {
+    let me = me();
+    state(|state| state.interrupted.push(me));
+    run();
+    state(|state| state.interrupted.pop());
+}
+
+/// Complains if this is an interrupt handler.
+pub fn in_process_context(what: &str) {
+    let me = me();
+    let interrupted = state(|state| state.interrupted.contains(&me));
+    assert!(!interrupted, "{what} in an interrupt handler");
+}
+
+/// Complains if this is a read-side section as well.
+pub fn might_sleep(what: &str) {
+    in_process_context(what);
+    let me = me();
+    let section = state(|state| state.sections.iter().any(|active| active.thread == me));
+    assert!(!section, "{what} in a read-side section");
+}
+
+/// Lets others run.
+pub fn cond_resched() {
+    might_sleep("cond_resched()");
+}
+
+/// Ticks: time passes when there is nothing else to do.
+pub fn sleep_until(_ticks: usize) -> bool {
+    true
+}
+
+/// Waits for nothing in particular.
+pub fn idle() {
+    park();
+}
+
+/// Runs a program on a machine that has just been switched on: the body of a loom model, or of a
+/// shuttle test.
+pub fn boot(program: impl FnOnce()) {
+    state(|state| *state = State::default());
+    access::boot();
+    me();
+    let worker = workqueue::boot();
+    quiet(true);
+    program();
+    workqueue::shut_down();
+    worker.join().expect("the worker does not panic");
+    #[cfg(feature = "loom")]
+    access::count_places();
+    let left = state(|state| {
+        let left = state.sections.len();
+        state.cells = access::Cells::default();
+        left
+    });
+    assert_eq!(left, 0, "a read-side section never ends");
+    let left = heap::end();
+    assert_eq!(left, 0, "memory is never freed");
+}
