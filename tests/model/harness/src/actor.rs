@@ -46,7 +46,12 @@ impl<'m> Actor<'m> {
         action
     }
 
-    pub fn load(&mut self, key: u64) -> Option<u64> {
+    pub fn load(&mut self, key: u64) {
+        self.look(key);
+    }
+
+    /// A load, of which the result is wanted.
+    pub(crate) fn look(&mut self, key: u64) -> Option<u64> {
         let load = |map: &TinyMap| map.load(&Name::of(key)).map(|value| value.get());
         match self.done(Some(key), |map| Some(Action::Load(load(map)))) {
             Action::Load(value) => value,
@@ -68,12 +73,11 @@ impl<'m> Actor<'m> {
         });
     }
 
-    pub fn store(&mut self, key: u64, value: u64) -> bool {
-        let stored = self.done(Some(key), |map| {
+    pub fn store(&mut self, key: u64, value: u64) {
+        self.done(Some(key), |map| {
             let done = map.store(Name::of(key), Value::new(value), GFP_KERNEL);
             done.is_ok().then_some(Action::Store(value))
         });
-        stored != Action::Failed
     }
 
     /// A store that may neither sleep nor make a key.
@@ -160,10 +164,15 @@ impl<'m> Actor<'m> {
         });
     }
 
+    /// What a map would record that loses it.
+    pub(crate) fn pretend_to_store(&mut self, key: u64, value: u64) {
+        self.done(Some(key), |_| Some(Action::Store(value)));
+    }
+
     /// Loads each key of a history, to be judged together with it.
     pub(crate) fn load_all(&mut self, history: &[Operation]) {
         let keys: BTreeSet<u64> = history.iter().chain(&self.log).filter_map(|op| op.key).collect();
-        self.live = keys.iter().filter(|key| self.load(**key).is_some()).count();
+        self.live = keys.iter().filter(|key| self.look(**key).is_some()).count();
         self.range();
     }
 

@@ -3,52 +3,61 @@
 //! Programs for maps: threads whose operations are recorded, so that they can be judged.
 
 mod actor;
+pub mod chance;
 mod contents;
+mod mix;
 mod runner;
 
 pub use actor::{Actor, TinyMap};
 pub use contents::{values_alive, Name, Value};
+pub use mix::{mix, Mix};
 pub use runner::{main, Effort, Test};
 
 use std::sync::Arc;
 
 use kernel::alloc::flags::GFP_KERNEL;
 use kernel::alloc::{InPlaceInit, KBox};
-use kernel::machine;
-use linearize::Operation;
+use kernel::machine::{self, Failing};
+use linearize::{History, Operation};
 use syncmap::Options;
 
 /// What a thread of a program does.
-pub type Act = fn(&mut Actor);
+pub type Act = Box<dyn FnOnce(&mut Actor<'_>) + Send>;
 
 /// A program: what one thread does first, several do at once, and one does in the end.
-#[derive(Clone, Copy)]
 pub struct Program {
-    /// Its name.
-    pub name: &'static str,
     /// Whether the map sweeps by itself.
     pub sweeps: bool,
     /// What was before.
     pub first: Act,
     /// At once.
-    pub threads: &'static [Act],
+    pub threads: Vec<Act>,
+    /// How allocations of the first of these fail.
+    pub failing: Failing,
     /// In the end.
     pub last: Act,
 }
 
-/// Runs a program once, on a machine that is on, and judges it.
-pub fn run(program: Program) {
+/// Runs a program once, on a machine that is on; returns its history.
+///
+/// Complains about all that is wrong but the history itself.
+pub fn run(program: Program) -> History {
     let options = Options { sweep: program.sweeps, ..Options::default() };
     let map = KBox::pin_init(TinyMap::new(options, GFP_KERNEL), GFP_KERNEL);
     let map = Arc::new(map.expect("there is memory"));
+    syncmap::probe::calm_ledger(&map);
     let mut history = record(&map, 0, program.first);
     machine::quiet(false);
+    let mut threads = program.threads.into_iter();
+    let one = threads.next().expect("there is a thread");
     let mut others = Vec::new();
-    for (number, act) in program.threads.iter().enumerate().skip(1) {
+    for (number, act) in threads.enumerate() {
         let map = map.clone();
-        others.push(machine::spawn(move || record(&map, number as u64, *act)));
+        others.push(machine::spawn(move || record(&map, number as u64 + 1, act)));
     }
-    history.extend(record(&map, 0, program.threads[0]));
+    machine::fail(program.failing);
+    history.extend(record(&map, 0, one));
+    machine::fail(Failing::Never);
     for other in others {
         history.extend(other.join().expect("threads do not panic"));
     }
@@ -58,10 +67,10 @@ pub fn run(program: Program) {
     actor.load_all(&history);
     let live = actor.live();
     history.extend(actor.into_log());
-    judge(&history);
     assert_eq!(map.len(), live, "the number of keys is wrong");
     drop(map);
     assert_eq!(values_alive(), 0, "values are never dropped");
+    history
 }
 
 fn record(map: &TinyMap, thread: u64, act: Act) -> Vec<Operation> {
@@ -71,7 +80,7 @@ fn record(map: &TinyMap, thread: u64, act: Act) -> Vec<Operation> {
 }
 
 /// Complains about a history that is not linearizable.
-pub fn judge(history: &linearize::History) {
+pub fn judge(history: &History) {
     if let Err(violation) = linearize::check(history) {
         panic!("not linearizable: {violation}");
     }

@@ -92,12 +92,9 @@ impl Queue {
         let ready = |item: &Item| match item.when {
             When::Interrupt(_) => true,
             When::After(period, _) => machine::is_over(period),
-            When::At(ticks, _) => ticks <= self.ticks,
+            When::At(ticks, _) => ticks <= machine::ticks(self.ticks),
         };
-        let later = |item: &Item| match item.when {
-            When::At(ticks, _) => machine::sleep_until(ticks),
-            _ => false,
-        };
+        let later = |item: &Item| machine::SKIPS_TIME && matches!(item.when, When::At(..));
         let at = self.items.iter().position(ready);
         let at = at.or_else(|| self.items.iter().position(later))?;
         let item = self.items.remove(at);
@@ -196,6 +193,7 @@ fn enqueue(item: Item) -> bool {
 }
 
 /// A section has ended, for which a grace period may have waited.
+#[cfg(any(feature = "loom", feature = "shuttle"))]
 pub(crate) fn section_ended() {
     let ready = queue(|queue| {
         let over = |item: &Item| matches!(item.when, When::After(period, _) if machine::is_over(period));
@@ -210,6 +208,7 @@ pub(crate) fn section_ended() {
 }
 
 /// The oldest grace period that work waits for.
+#[cfg(any(feature = "loom", feature = "shuttle"))]
 pub(crate) fn periods_waiting() -> Option<GracePeriod> {
     queue(|queue| {
         let period = |item: &Item| match item.when {
@@ -361,7 +360,7 @@ unsafe extern "C" fn syncmap_helper_queue_rcu_work(work: *mut rcu_work) -> bool 
 
 #[no_mangle]
 unsafe extern "C" fn syncmap_helper_queue_delayed_work(work: *mut delayed_work, delay: c_ulong) {
-    let ticks = queue(|queue| queue.ticks) + delay;
+    let ticks = syncmap_helper_jiffies() + delay;
     enqueue(Item { work: work.addr(), when: When::At(ticks, work.cast()) });
 }
 
@@ -407,7 +406,7 @@ unsafe extern "C" fn syncmap_helper_wake_up_all(queue: *mut wait_queue_head) {
 
 #[no_mangle]
 extern "C" fn syncmap_helper_jiffies() -> c_ulong {
-    queue(|queue| queue.ticks)
+    machine::ticks(queue(|queue| queue.ticks))
 }
 
 #[no_mangle]

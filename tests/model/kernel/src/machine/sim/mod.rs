@@ -173,10 +173,13 @@ pub fn cond_resched() {
     might_sleep("cond_resched()");
 }
 
-/// Ticks: time passes when there is nothing else to do.
-pub fn sleep_until(_ticks: usize) -> bool {
-    true
+/// The time in ticks: it passes when there is nothing else to do.
+pub fn ticks(last: usize) -> usize {
+    last
 }
+
+/// Whether what is due later can be run now.
+pub const SKIPS_TIME: bool = true;
 
 /// Waits for nothing in particular.
 pub fn idle() {
@@ -185,13 +188,13 @@ pub fn idle() {
 
 /// Runs a program on a machine that has just been switched on: the body of a loom model, or of a
 /// shuttle test.
-pub fn boot(program: impl FnOnce()) {
+pub fn boot<R>(program: impl FnOnce() -> R) -> R {
     state(|state| *state = State::default());
     access::boot();
     me();
     let worker = workqueue::boot();
     quiet(true);
-    program();
+    let done = program();
     workqueue::shut_down();
     worker.join().expect("the worker does not panic");
     #[cfg(feature = "loom")]
@@ -204,4 +207,5 @@ pub fn boot(program: impl FnOnce()) {
     assert_eq!(left, 0, "a read-side section never ends");
     let left = heap::end();
     assert_eq!(left, 0, "memory is never freed");
+    done
 }

@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The machine that this runs on.
+//!
+//! A grace period waits for the threads that were in a section when it started: each has a word that
+//! says since how many grace periods it is in one, or zero.
+
+use std::alloc::Layout;
+use std::cell::{Cell, OnceCell};
+use std::ffi::{c_int, c_void};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::{Failing, Order, Place};
+use crate::workqueue;
+
+pub use std::thread::{current, spawn, JoinHandle, Thread};
+
+pub type RawMutex = Mutex<()>;
+pub type RawGuard<'a> = std::sync::MutexGuard<'a, ()>;
+
+pub fn lock(mutex: &RawMutex) -> RawGuard<'_> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub fn try_lock(mutex: &RawMutex) -> Option<RawGuard<'_>> {
+    mutex.try_lock().ok()
+}
+
+/// Where a thread says whether it is in a section.
+type Presence = Arc<AtomicU64>;
+
+static THREADS: Mutex<Vec<Presence>> = Mutex::new(Vec::new());
+static GRACE_PERIODS: AtomicU64 = AtomicU64::new(1);
+
+thread_local! {
+    static PRESENCE: OnceCell<Presence> = const { OnceCell::new() };
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+    static NUMBER: Cell<usize> = const { Cell::new(usize::MAX) };
+    static INTERRUPTED: Cell<bool> = const { Cell::new(false) };
+    static FAILING: Cell<Failing> = const { Cell::new(Failing::Never) };
+}
+
+fn presence<R>(f: impl FnOnce(&AtomicU64) -> R) -> R {
+    let enter = || {
+        let mut threads = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
+        // Of those that have ended, nobody else has it.
+        threads.retain(|thread| Arc::strong_count(thread) > 1);
+        let presence = Presence::default();
+        threads.push(presence.clone());
+        presence
+    };
+    PRESENCE.with(|presence| f(presence.get_or_init(enter)))
+}
+
+/// The number of this thread.
+pub fn me() -> usize {
+    static LAST: AtomicUsize = AtomicUsize::new(0);
+    if NUMBER.get() == usize::MAX {
+        NUMBER.set(LAST.fetch_add(1, Ordering::Relaxed));
+    }
+    NUMBER.get()
+}
+
+/// A read-side section.
+pub type Section = ();
+
+/// A grace period: their number when it started.
+pub type GracePeriod = u64;
+
+/// Begins a section of this thread.
+pub fn begin_section() -> Section {
+    let depth = DEPTH.replace(DEPTH.get() + 1);
+    if depth == 0 {
+        let now = GRACE_PERIODS.load(Ordering::SeqCst);
+        presence(|presence| presence.swap(now, Ordering::SeqCst));
+    }
+}
+
+/// Ends it.
+pub fn end_section((): Section) {
+    let depth = DEPTH.get() - 1;
+    DEPTH.set(depth);
+    if depth == 0 {
+        presence(|presence| presence.store(0, Ordering::Release));
+    }
+}
+
+/// Starts a grace period.
+pub fn start_grace_period() -> GracePeriod {
+    GRACE_PERIODS.fetch_add(1, Ordering::SeqCst) + 1
+}
+
+/// Whether all sections have ended that were there when it started.
+pub fn is_over(period: GracePeriod) -> bool {
+    let threads = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
+    let gone = |since: u64| since == 0 || since >= period;
+    threads.iter().all(|thread| gone(thread.load(Ordering::SeqCst)))
+}
+
+/// Runs what frees objects whose grace period is over.
+pub fn reclaim(run: impl FnOnce()) {
+    run();
+}
+
+/// Runs an interrupt handler.
+pub fn interrupt(run: impl FnOnce()) {
+    INTERRUPTED.set(true);
+    run();
+    INTERRUPTED.set(false);
+}
+
+/// Complains if this is an interrupt handler.
+pub fn in_process_context(what: &str) {
+    assert!(!INTERRUPTED.get(), "{what} in an interrupt handler");
+}
+
+/// Complains if this is a read-side section as well.
+pub fn might_sleep(what: &str) {
+    in_process_context(what);
+    assert_eq!(DEPTH.get(), 0, "{what} in a read-side section");
+}
+
+/// Lets others run.
+pub fn cond_resched() {
+    might_sleep("cond_resched()");
+    if me() % 2 == 0 {
+        std::thread::yield_now();
+    }
+}
+
+/// The time in ticks, which are short: a second of the kernel's is over in ten milliseconds.
+pub fn ticks(_: usize) -> usize {
+    static BEGIN: OnceLock<Instant> = OnceLock::new();
+    BEGIN.get_or_init(Instant::now).elapsed().as_micros() as usize / 40
+}
+
+/// Whether what is due later can be run now.
+pub const SKIPS_TIME: bool = false;
+
+/// Waits for a moment, or less.
+pub fn idle() {
+    std::thread::park_timeout(Duration::from_micros(100));
+}
+
+/// Ordered with all others who call this: as they are by the lock of the queue.
+pub fn order() {}
+
+/// The time, which never stands still.
+pub fn tick() -> u64 {
+    static CLOCK: AtomicU64 = AtomicU64::new(1);
+    CLOCK.fetch_add(1, Ordering::SeqCst)
+}
+
+/// Nothing is left out here.
+pub fn calm<T>(_: &T) {}
+
+/// Nor ever.
+pub fn quiet(_: bool) {}
+
+/// The sanitizers know.
+pub fn check_alive<T>(_: *const T) {}
+
+/// Fails allocations of this thread.
+pub fn fail(failing: Failing) {
+    FAILING.set(failing);
+}
+
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+// Rather than Rust's allocator, which wants to know the size again in the end.
+unsafe extern "C" {
+    fn posix_memalign(memory: *mut *mut c_void, align: usize, size: usize) -> c_int;
+    #[link_name = "free"]
+    fn c_free(memory: *mut c_void);
+}
+
+/// Allocates, unless it is time to fail.
+pub fn allocate(layout: Layout, zeroed: bool) -> Option<NonNull<u8>> {
+    let mut failing = FAILING.get();
+    let fails = failing.strikes();
+    FAILING.set(failing);
+    if fails {
+        return None;
+    }
+    let mut memory = std::ptr::null_mut();
+    // SAFETY: An alignment of at least a pointer's.
+    let error = unsafe { posix_memalign(&mut memory, layout.align().max(8), layout.size()) };
+    assert_eq!(error, 0, "there is memory");
+    let memory = NonNull::new(memory.cast::<u8>())?;
+    if zeroed {
+        // SAFETY: As large.
+        unsafe { memory.write_bytes(0, layout.size()) };
+    }
+    ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+    Some(memory)
+}
+
+/// Frees.
+///
+/// # Safety
+///
+/// Comes from `allocate`, and is not used any more.
+pub unsafe fn free(memory: NonNull<u8>) {
+    ALLOCATIONS.fetch_sub(1, Ordering::Relaxed);
+    // SAFETY: By the contract of the function.
+    unsafe { c_free(memory.as_ptr().cast()) };
+}
+
+/// Runs a program while the worker runs.
+pub fn boot<R>(program: impl FnOnce() -> R) -> R {
+    let worker = workqueue::boot();
+    let done = program();
+    workqueue::shut_down();
+    worker.join().expect("the worker does not panic");
+    assert_eq!(ALLOCATIONS.load(Ordering::Relaxed), 0, "memory is never freed");
+    done
+}
+
+fn ordering(order: Order) -> Ordering {
+    match order {
+        Order::Relaxed => Ordering::Relaxed,
+        Order::Acquire => Ordering::Acquire,
+        Order::Release => Ordering::Release,
+        Order::Full => Ordering::SeqCst,
+    }
+}
+
+/// Does the same to an atomic of the size of the place, and makes words of what comes out.
+macro_rules! at {
+    ($place:expr, |$atomic:ident, $cut:ident| $access:expr) => {{
+        let place: Place = $place;
+        // SAFETY: By the contract of `Place::new`.
+        unsafe {
+            match place.size {
+                1 => {
+                    let ($atomic, $cut) = (AtomicU8::from_ptr(place.ptr), |word: u64| word as u8);
+                    $access
+                }
+                4 => {
+                    let ($atomic, $cut) =
+                        (AtomicU32::from_ptr(place.ptr.cast()), |word: u64| word as u32);
+                    $access
+                }
+                _ => {
+                    let ($atomic, $cut) = (AtomicU64::from_ptr(place.ptr.cast()), |word: u64| word);
+                    $access
+                }
+            }
+        }
+    }};
+}
+
+#[expect(clippy::useless_conversion, reason = "of the largest")]
+pub fn load(place: Place, order: Order) -> u64 {
+    at!(place, |atomic, _cut| atomic.load(ordering(order)).into())
+}
+
+pub fn store(place: Place, word: u64, order: Order) {
+    at!(place, |atomic, cut| atomic.store(cut(word), ordering(order)));
+}
+
+#[expect(clippy::useless_conversion, reason = "of the largest")]
+pub fn exchange(place: Place, word: u64, order: Order) -> u64 {
+    at!(place, |atomic, cut| atomic.swap(cut(word), ordering(order)).into())
+}
+
+#[expect(clippy::useless_conversion, reason = "of the largest")]
+pub fn compare_exchange(place: Place, old: u64, new: u64, order: Order) -> Result<u64, u64> {
+    at!(place, |atomic, cut| {
+        let done =
+            atomic.compare_exchange(cut(old), cut(new), ordering(order), Ordering::Relaxed);
+        done.map(u64::from).map_err(u64::from)
+    })
+}
+
+#[expect(clippy::useless_conversion, reason = "of the largest")]
+pub fn fetch_add(place: Place, by: u64, order: Order) -> u64 {
+    at!(place, |atomic, cut| atomic.fetch_add(cut(by), ordering(order)).into())
+}
