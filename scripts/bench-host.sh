@@ -91,18 +91,11 @@ inside=/cache/${out#"$CACHE"/}
 
 # What is built lives in the cache; the source is read-only there.
 build_rust() {
-	online
-	local proxy settings=()
-	for proxy in http_proxy https_proxy all_proxy no_proxy; do
-		[ -z "${!proxy:-}" ] || settings+=(--setenv "$proxy" "${!proxy}")
-	done
+	cargo_options "$inside/target"
 	# Cargo writes down what it has chosen, next to the source.
 	mkdir -p "$out/source"
 	cp -r "$SOURCE"/tests/bench/host/{Cargo.toml,src} "$out/source/"
-	in_bench "${ONLINE[@]}" "${settings[@]}" \
-		--setenv CARGO_HOME "$inside/cargo" \
-		--setenv CARGO_TARGET_DIR "$inside/target" \
-		-- env -C "$inside/source" cargo "$@"
+	in_bench "${CARGO[@]}" -- env -C "$inside/source" cargo "$@"
 }
 
 # in_go EXPERIMENT COMMAND...

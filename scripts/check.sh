@@ -15,7 +15,7 @@ lock_work
 cd "$SOURCE"
 kernel=$(readlink -f "$(kernel_dir)")
 files() { find "$@" 2>/dev/null | sort; }
-rust=$(files src samples tests -name '*.rs')
+rust=$(files src samples tests -path tests/model -prune -o -name '*.rs' -print)
 modules_c=$(grep -l '^#include <linux/module.h>' samples/*.c)
 kernel_c=$(files src include tests/bench/kernel tests/modules -name '*.[ch]')
 kernel_c+=" $modules_c"
@@ -154,6 +154,7 @@ check "kernel-doc" kernel_doc
 check "header for userspace, C and C++" uapi_header
 check "userspace programs" "$SCRIPTS/programs.sh" samples tests/kselftest
 check "the report of the bench" report
+check "the model on the host" "$SCRIPTS/model.sh" --check
 check "shellcheck" scripts
 check "checkpatch" c_style
 

@@ -219,6 +219,18 @@ online() {
 	[ ! -e "$certificates" ] || ONLINE+=(--ro-bind "$certificates" "$certificates")
 }
 
+# cargo_options TARGET: in CARGO, the options of in_root for cargo, with the
+# network; what it builds goes to the folder TARGET, as known there.
+cargo_options() {
+	local proxy
+	online
+	CARGO=("${ONLINE[@]}" --setenv CARGO_HOME /cache/cargo
+		--setenv CARGO_TARGET_DIR "$1")
+	for proxy in http_proxy https_proxy all_proxy no_proxy; do
+		[ -z "${!proxy:-}" ] || CARGO+=(--setenv "$proxy" "${!proxy}")
+	done
+}
+
 # in_bench [BWRAP OPTION...] -- COMMAND...: in_root, in the bench root instead.
 in_bench() {
 	local ROOT_KEY=$BENCH_KEY

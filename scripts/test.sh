@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # make test: KUnit on User Mode Linux, tests/kselftest on the stock kernel
-# under QEMU, and the tests of the test machinery; with FLAVOUR=debug all of it
-# on both debug kernels.  The last line is the sum.
+# under QEMU, the model on the host, and the tests of the test machinery; with
+# FLAVOUR=debug, the first two on both debug kernels.  The last line is the sum.
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -102,17 +102,25 @@ device() {
 		"$programs/client=/client" "${files[@]}"
 }
 
-# Meant for working on one part: ONLY=kunit or ONLY=device, or with FLAVOUR=debug
+# The library on the host: see tests/model.
+model() {
+	judged "$SCRIPTS/model.sh" --quick
+	add "host model" "$WORK/model/output.log"
+}
+
+# Meant for working on one part: ONLY=kunit, device or model, or with FLAVOUR=debug
 # ONLY=planted.
 wanted() { [ -z "${ONLY:-}" ] || [ "$ONLY" = "$1" ]; }
 
 # part NAME TITLE: one of them, as a step.
 part() { ! wanted "$1" || step "$2" "$1"; }
 
-STEPS=4
 debug=
 [ "$FLAVOUR" != debug ] || debug=1
-for name in kunit device ${debug:+kunit device planted planted}; do
+parts=(model kunit device)
+[ -z "$debug" ] || parts=(kunit device kunit device planted planted)
+STEPS=4
+for name in "${parts[@]}"; do
 	! wanted "$name" || STEPS=$((STEPS + 1))
 done
 if [ -n "$debug" ] || wanted kunit; then STEPS=$((STEPS + 1)); fi
@@ -124,6 +132,7 @@ if [ -n "$debug" ] || wanted kunit; then
 fi
 lock_work
 step "Tests of the test machinery" self_tests
+[ -n "$debug" ] || part model "Model on the host"
 UML=kunit part kunit "KUnit suites on User Mode Linux"
 if [ -n "$debug" ]; then
 	UML=kunit part device "Device tests on User Mode Linux"

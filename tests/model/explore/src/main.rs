@@ -63,5 +63,5 @@ fn main() -> ExitCode {
         run: Box::new(move |effort| run(small, effort)),
     };
     let tests: Vec<Test> = programs::PROGRAMS.iter().map(test).collect();
-    harness::main(&tests, Duration::from_secs(4), Duration::from_secs(120))
+    harness::main(&tests, Duration::from_secs(2), Duration::from_secs(120))
 }

@@ -59,7 +59,7 @@ pub fn tests(mixes: &[(&str, Mix)], play: fn(Mix, u64) -> History) -> Vec<Test> 
 }
 
 const SMALL: Mix =
-    Mix { threads: 3, operations: 60, keys: 3, hashes: 2, failing: false, broken: false };
+    Mix { threads: 3, operations: 30, keys: 3, hashes: 2, failing: false, broken: false };
 
 /// What is run.
 pub const MIXES: &[(&str, Mix)] = &[

@@ -9,8 +9,8 @@ use std::alloc::Layout;
 use std::cell::{Cell, OnceCell};
 use std::ffi::{c_int, c_void};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicU8, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::{Failing, Order, Place};
@@ -29,30 +29,45 @@ pub fn try_lock(mutex: &RawMutex) -> Option<RawGuard<'_>> {
     mutex.try_lock().ok()
 }
 
-/// Where a thread says whether it is in a section.
-type Presence = Arc<AtomicU64>;
+/// Where a thread says whether it is in a section, and that it has ended.
+struct Presence {
+    since: AtomicU64,
+    free: AtomicBool,
+}
 
-static THREADS: Mutex<Vec<Presence>> = Mutex::new(Vec::new());
+/// As many as there ever were threads at a time; never freed.
+static THREADS: Mutex<Vec<&'static Presence>> = Mutex::new(Vec::new());
 static GRACE_PERIODS: AtomicU64 = AtomicU64::new(1);
 
 thread_local! {
-    static PRESENCE: OnceCell<Presence> = const { OnceCell::new() };
+    static PRESENCE: OnceCell<Present> = const { OnceCell::new() };
     static DEPTH: Cell<usize> = const { Cell::new(0) };
     static NUMBER: Cell<usize> = const { Cell::new(usize::MAX) };
     static INTERRUPTED: Cell<bool> = const { Cell::new(false) };
     static FAILING: Cell<Failing> = const { Cell::new(Failing::Never) };
 }
 
+/// A thread, until it ends.
+struct Present(&'static Presence);
+
+impl Drop for Present {
+    fn drop(&mut self) {
+        self.0.free.store(true, Ordering::Release);
+    }
+}
+
 fn presence<R>(f: impl FnOnce(&AtomicU64) -> R) -> R {
     let enter = || {
         let mut threads = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
-        // Of those that have ended, nobody else has it.
-        threads.retain(|thread| Arc::strong_count(thread) > 1);
-        let presence = Presence::default();
-        threads.push(presence.clone());
-        presence
+        let free = threads.iter().find(|thread| thread.free.swap(false, Ordering::Acquire));
+        Present(free.copied().unwrap_or_else(|| {
+            let (since, free) = (AtomicU64::new(0), AtomicBool::new(false));
+            let new: &Presence = Box::leak(Box::new(Presence { since, free }));
+            threads.push(new);
+            new
+        }))
     };
-    PRESENCE.with(|presence| f(presence.get_or_init(enter)))
+    PRESENCE.with(|present| f(&present.get_or_init(enter).0.since))
 }
 
 /// The number of this thread.
@@ -97,7 +112,7 @@ pub fn start_grace_period() -> GracePeriod {
 pub fn is_over(period: GracePeriod) -> bool {
     let threads = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
     let gone = |since: u64| since == 0 || since >= period;
-    threads.iter().all(|thread| gone(thread.load(Ordering::SeqCst)))
+    threads.iter().all(|thread| gone(thread.since.load(Ordering::SeqCst)))
 }
 
 /// Runs what frees objects whose grace period is over.

@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 use super::super::{Order, Place};
 use super::runtime::sync::atomic::AtomicU64;
-use super::{heap, me, state};
+use super::{heap, state};
 
 #[derive(Default)]
 pub(super) struct Cells {
@@ -44,6 +44,13 @@ struct Cell {
     first: u64,
     /// What was stored last, unless plainly.
     last: std::cell::Cell<u64>,
+}
+
+impl Cells {
+    /// Whether nothing is tried now: others may have ended without having synchronised.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.quiet
+    }
 }
 
 pub(super) fn boot() {
@@ -212,6 +219,7 @@ mod accesses {
 
 #[cfg(feature = "loom")]
 mod accesses {
+    use super::super::me;
     use super::*;
     use loom::sync::atomic::{fence, Ordering};
 
