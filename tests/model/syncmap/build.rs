@@ -20,7 +20,9 @@ fn main() {
         Some(source) => PathBuf::from(source),
         None => here.join("../../../src"),
     };
-    let source = source.canonicalize().expect("SYNCMAP_SOURCE is the path of a copy of src");
+    let source = source
+        .canonicalize()
+        .expect("SYNCMAP_SOURCE is the path of a copy of src");
     println!("cargo::rerun-if-changed={}", source.display());
 
     let root = fs::read_to_string(source.join("lib.rs")).expect("src/lib.rs");
@@ -29,7 +31,10 @@ fn main() {
         if line.starts_with("pub use ") {
             modules += &format!("{line}\n");
         }
-        let declared = line.strip_prefix("pub ").unwrap_or(line).strip_prefix("mod ");
+        let declared = line
+            .strip_prefix("pub ")
+            .unwrap_or(line)
+            .strip_prefix("mod ");
         let Some(name) = declared.and_then(|rest| rest.strip_suffix(';')) else {
             continue;
         };

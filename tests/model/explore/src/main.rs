@@ -1,6 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Small programs, all of whose executions loom tries.
+//!
+//! Each is run again and again, with every order of its atomic accesses that makes a difference, as
+//! long as no more than two threads (three in a long run) are interrupted, and with every value that
+//! a load may return. What the threads saw must be linearizable; and the stand-in for the kernel
+//! complains about memory (see `kernel`).
+//!
+//! # What this cannot show
+//!
+//! * loom's memory model is C11's, more or less, and not the kernel's. It has no dependencies, which
+//!   order more in the kernel, and no load that returns what is stored only later, which the kernel's
+//!   may (load buffering). A full access is one with acquire and release and a sequentially
+//!   consistent fence behind it; the kernel's has one before as well. `tests/litmus` has the
+//!   orderings, by the kernel's own model; here it is the algorithm.
+//! * Loads and stores on x86 are volatile accesses in the module, with fences for the compiler
+//!   (`src/atomic.rs`). They are replaced by what they stand for. That the compiler makes of them
+//!   what is meant is seen by nobody here.
+//! * Plain accesses are not tried at all. Of an object it is noticed if it is looked at by somebody
+//!   who has not synchronised with who made it, but not if it is changed plainly later: as when a
+//!   table is made the reserve for the next Clear.
+//! * Grace periods, and the order in which things are counted (the bytes of a map), are simpler than
+//!   in the kernel; interrupt work runs at once; time passes when there is nothing else to do. What
+//!   is done by one thread before the others start, and after they have ended, is not varied.
+//! * An exploration that has run out of time says so: "the first N executions".
+//! * An old value, which a load in a section may return, is one that was there before a grace period
+//!   only if the section may have begun before it: but that RCU guarantees just this is taken for
+//!   granted.
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -30,7 +56,11 @@ fn explore(small: &'static Small, failing: Failing, bound: usize, time: Duration
         let program = Program {
             sweeps: small.sweeps,
             first: Box::new(small.first),
-            threads: small.threads.iter().map(|act| Box::new(*act) as harness::Act).collect(),
+            threads: small
+                .threads
+                .iter()
+                .map(|act| Box::new(*act) as harness::Act)
+                .collect(),
             failing,
             last: Box::new(small.last),
         };

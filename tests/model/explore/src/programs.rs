@@ -128,28 +128,37 @@ pub const PROGRAMS: &[Small] = &[
     Small {
         name: "split-load",
         first: full,
-        threads: &[|a| a.store(up(90), 2), |a| {
-            a.get(up(70));
-            a.get(up(90));
-        }],
+        threads: &[
+            |a| a.store(up(90), 2),
+            |a| {
+                a.get(up(70));
+                a.get(up(90));
+            },
+        ],
         ..NOTHING
     },
     Small {
         name: "copy-load",
         first: deleted,
-        threads: &[|a| a.store(C, 1), |a| {
-            a.get(B);
-            a.get(C);
-        }],
+        threads: &[
+            |a| a.store(C, 1),
+            |a| {
+                a.get(B);
+                a.get(C);
+            },
+        ],
         ..NOTHING
     },
     Small {
         name: "copy-store",
         first: deleted,
-        threads: &[|a| a.store(C, 1), |a| {
-            a.swap(B, 2);
-            a.load(B);
-        }],
+        threads: &[
+            |a| a.store(C, 1),
+            |a| {
+                a.swap(B, 2);
+                a.load(B);
+            },
+        ],
         last: |a| a.map.promote_now(),
         ..NOTHING
     },
@@ -157,10 +166,13 @@ pub const PROGRAMS: &[Small] = &[
     Small {
         name: "grow-load",
         first: |a| (1..=7).for_each(|key| a.store(key, 1)),
-        threads: &[|a| a.store(8, 1), |a| {
-            a.get(8);
-            a.get(7);
-        }],
+        threads: &[
+            |a| a.store(8, 1),
+            |a| {
+                a.get(8);
+                a.get(7);
+            },
+        ],
         ..NOTHING
     },
     Small {
@@ -169,10 +181,13 @@ pub const PROGRAMS: &[Small] = &[
             (1..=8).for_each(|key| a.store(key, 1));
             (3..=8).for_each(|key| a.delete(key));
         },
-        threads: &[|a| a.map.sweep(), |a| {
-            a.store(A, 2);
-            a.load(B);
-        }],
+        threads: &[
+            |a| a.map.sweep(),
+            |a| {
+                a.store(A, 2);
+                a.load(B);
+            },
+        ],
         ..NOTHING
     },
     // Two values are retired, while a reader may have either.
@@ -209,10 +224,13 @@ pub const PROGRAMS: &[Small] = &[
     Small {
         name: "sweep-load",
         first: deleted,
-        threads: &[|a| a.map.sweep(), |a| {
-            a.get(A);
-            a.get(B);
-        }],
+        threads: &[
+            |a| a.map.sweep(),
+            |a| {
+                a.get(A);
+                a.get(B);
+            },
+        ],
         ..NOTHING
     },
     Small {
@@ -271,7 +289,11 @@ pub const PROGRAMS: &[Small] = &[
     Small {
         name: "load-or-store-3",
         first: |_| (),
-        threads: &[|a| a.load_or_store(C, 1), |a| a.load_or_store(C, 2), |a| a.load(C)],
+        threads: &[
+            |a| a.load_or_store(C, 1),
+            |a| a.load_or_store(C, 2),
+            |a| a.load(C),
+        ],
         ..NOTHING
     },
     Small {
@@ -310,19 +332,25 @@ pub const PROGRAMS: &[Small] = &[
     Small {
         name: "clear-load",
         first: amended,
-        threads: &[|a| a.clear(), |a| {
-            a.get(A);
-            a.get(B);
-        }],
+        threads: &[
+            |a| a.clear(),
+            |a| {
+                a.get(A);
+                a.get(B);
+            },
+        ],
         ..NOTHING
     },
     Small {
         name: "clear-clear",
         first: read,
-        threads: &[|a| a.clear(), |a| {
-            a.clear();
-            a.store(A, 2);
-        }],
+        threads: &[
+            |a| a.clear(),
+            |a| {
+                a.clear();
+                a.store(A, 2);
+            },
+        ],
         ..NOTHING
     },
     Small {
@@ -334,10 +362,13 @@ pub const PROGRAMS: &[Small] = &[
     Small {
         name: "range-store",
         first: deleted,
-        threads: &[|a| a.range(), |a| {
-            a.store(C, 1);
-            a.store(A, 2);
-        }],
+        threads: &[
+            |a| a.range(),
+            |a| {
+                a.store(C, 1);
+                a.store(A, 2);
+            },
+        ],
         ..NOTHING
     },
     Small {
@@ -349,15 +380,21 @@ pub const PROGRAMS: &[Small] = &[
     Small {
         name: "swap-delete",
         first: read,
-        threads: &[|a| a.compare_and_swap(A, 1, 2), |a| a.load_and_delete(A), |a| a.swap(A, 1)],
+        threads: &[
+            |a| a.compare_and_swap(A, 1, 2),
+            |a| a.load_and_delete(A),
+            |a| a.swap(A, 1),
+        ],
         ..NOTHING
     },
     Small {
         name: "compare-compare",
         first: read,
-        threads: &[|a| a.compare_and_swap(A, 1, 2), |a| a.compare_and_delete(A, 1), |a| {
-            a.load(A)
-        }],
+        threads: &[
+            |a| a.compare_and_swap(A, 1, 2),
+            |a| a.compare_and_delete(A, 1),
+            |a| a.load(A),
+        ],
         ..NOTHING
     },
     // There is no memory at some point, for once, or from then on.

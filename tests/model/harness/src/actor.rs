@@ -29,7 +29,12 @@ pub struct Actor<'m> {
 impl<'m> Actor<'m> {
     /// The thread of that number.
     pub fn new(map: &'m TinyMap, thread: u64) -> Self {
-        Actor { map, thread, log: Vec::new(), live: 0 }
+        Actor {
+            map,
+            thread,
+            log: Vec::new(),
+            live: 0,
+        }
     }
 
     /// What it has done.
@@ -42,7 +47,13 @@ impl<'m> Actor<'m> {
         let action = act(self.map).unwrap_or(Action::Failed);
         let end = machine::tick();
         let thread = self.thread;
-        self.log.push(Operation { thread, start, end, key, action: action.clone() });
+        self.log.push(Operation {
+            thread,
+            start,
+            end,
+            key,
+            action: action.clone(),
+        });
         action
     }
 
@@ -91,7 +102,10 @@ impl<'m> Actor<'m> {
 
     pub fn load_or_store(&mut self, key: u64, value: u64) {
         self.done(Some(key), |map| {
-            match map.load_or_store(Name::of(key), Value::new(value), GFP_KERNEL).ok()? {
+            match map
+                .load_or_store(Name::of(key), Value::new(value), GFP_KERNEL)
+                .ok()?
+            {
                 LoadOrStore::Loaded(actual, _) => {
                     Some(Action::LoadOrStore(value, actual.get(), true))
                 }
@@ -124,7 +138,9 @@ impl<'m> Actor<'m> {
 
     pub fn swap(&mut self, key: u64, value: u64) {
         self.done(Some(key), |map| {
-            let old = map.swap(Name::of(key), Value::new(value), GFP_KERNEL).ok()?;
+            let old = map
+                .swap(Name::of(key), Value::new(value), GFP_KERNEL)
+                .ok()?;
             Some(Action::Swap(value, old.map(|old| old.get())))
         });
     }
@@ -144,13 +160,17 @@ impl<'m> Actor<'m> {
 
     pub fn compare_and_delete(&mut self, key: u64, old: u64) {
         self.done(Some(key), |map| {
-            let done = map.compare_and_delete(&Name::of(key), &Value::new(old)).is_some();
+            let done = map
+                .compare_and_delete(&Name::of(key), &Value::new(old))
+                .is_some();
             Some(Action::CompareAndDelete(old, done))
         });
     }
 
     pub fn clear(&mut self) {
-        self.done(None, |map| map.clear(GFP_KERNEL).ok().map(|()| Action::Clear));
+        self.done(None, |map| {
+            map.clear(GFP_KERNEL).ok().map(|()| Action::Clear)
+        });
     }
 
     pub fn range(&mut self) {
@@ -171,7 +191,11 @@ impl<'m> Actor<'m> {
 
     /// Loads each key of a history, to be judged together with it.
     pub(crate) fn load_all(&mut self, history: &[Operation]) {
-        let keys: BTreeSet<u64> = history.iter().chain(&self.log).filter_map(|op| op.key).collect();
+        let keys: BTreeSet<u64> = history
+            .iter()
+            .chain(&self.log)
+            .filter_map(|op| op.key)
+            .collect();
         self.live = keys.iter().filter(|key| self.look(**key).is_some()).count();
         self.range();
     }

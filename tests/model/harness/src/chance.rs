@@ -34,7 +34,10 @@ fn all_right(effort: Effort, play: impl Fn(u64) -> History) -> String {
         operations += history.len();
     }
     assert!(histories > 0, "there was no time");
-    format!("{histories} histories, {operations} operations, --seed {}", effort.seed)
+    format!(
+        "{histories} histories, {operations} operations, --seed {}",
+        effort.seed
+    )
 }
 
 /// Runs programs on a map that loses stores, which must be noticed.
@@ -53,23 +56,77 @@ pub fn tests(mixes: &[(&str, Mix)], play: fn(Mix, u64) -> History) -> Vec<Test> 
             false => Box::new(move |effort| all_right(effort, |seed| play(mix, seed))),
             true => Box::new(move |effort| noticed(effort, |seed| play(mix, seed))),
         };
-        Test { name: name.to_string(), run }
+        Test {
+            name: name.to_string(),
+            run,
+        }
     };
     mixes.iter().map(test).collect()
 }
 
-const SMALL: Mix =
-    Mix { threads: 3, operations: 30, keys: 3, hashes: 2, failing: false, broken: false };
+const SMALL: Mix = Mix {
+    threads: 3,
+    operations: 30,
+    keys: 3,
+    hashes: 2,
+    failing: false,
+    broken: false,
+};
 
 /// What is run.
 pub const MIXES: &[(&str, Mix)] = &[
     // A few keys that everybody wants.
     ("keys-3", SMALL),
-    ("keys-3-failing", Mix { failing: true, ..SMALL }),
+    (
+        "keys-3-failing",
+        Mix {
+            failing: true,
+            ..SMALL
+        },
+    ),
     // More than fit in a small segment; chains of equal hashes; splits and mergers.
-    ("keys-12", Mix { keys: 12, hashes: 3, threads: 4, ..SMALL }),
-    ("keys-12-failing", Mix { keys: 12, hashes: 5, failing: true, ..SMALL }),
-    ("keys-100-equal", Mix { keys: 100, hashes: 1, operations: 150, ..SMALL }),
-    ("keys-300", Mix { keys: 300, hashes: 300, operations: 200, failing: true, ..SMALL }),
-    ("lost-stores", Mix { broken: true, ..SMALL }),
+    (
+        "keys-12",
+        Mix {
+            keys: 12,
+            hashes: 3,
+            threads: 4,
+            ..SMALL
+        },
+    ),
+    (
+        "keys-12-failing",
+        Mix {
+            keys: 12,
+            hashes: 5,
+            failing: true,
+            ..SMALL
+        },
+    ),
+    (
+        "keys-100-equal",
+        Mix {
+            keys: 100,
+            hashes: 1,
+            operations: 150,
+            ..SMALL
+        },
+    ),
+    (
+        "keys-300",
+        Mix {
+            keys: 300,
+            hashes: 300,
+            operations: 200,
+            failing: true,
+            ..SMALL
+        },
+    ),
+    (
+        "lost-stores",
+        Mix {
+            broken: true,
+            ..SMALL
+        },
+    ),
 ];

@@ -20,7 +20,10 @@ pub struct Name {
 impl Name {
     /// The key of that number: the upper 32 bits are its hash.
     pub fn of(number: u64) -> Self {
-        Name { hash: (number >> 32) as u32, number }
+        Name {
+            hash: (number >> 32) as u32,
+            number,
+        }
     }
 }
 
@@ -83,13 +86,20 @@ impl Value {
     /// With that number.
     pub fn new(number: u64) -> Self {
         ALIVE.fetch_add(1, Relaxed);
-        Value { number, seal: number ^ SEAL }
+        Value {
+            number,
+            seal: number ^ SEAL,
+        }
     }
 
     /// The number.
     pub fn get(&self) -> u64 {
         machine::check_alive(self);
-        assert_eq!(self.number ^ SEAL, self.seal, "a value is looked at when it is gone");
+        assert_eq!(
+            self.number ^ SEAL,
+            self.seal,
+            "a value is looked at when it is gone"
+        );
         self.number
     }
 }

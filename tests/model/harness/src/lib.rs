@@ -40,7 +40,10 @@ pub struct Program {
 ///
 /// Complains about all that is wrong but the history itself.
 pub fn run(program: Program) -> History {
-    let options = Options { sweep: program.sweeps, ..Options::default() };
+    let options = Options {
+        sweep: program.sweeps,
+        ..Options::default()
+    };
     let map = KBox::pin_init(TinyMap::new(options, GFP_KERNEL), GFP_KERNEL);
     let owner = map.expect("there is memory");
     // SAFETY: All threads that use it are joined before it is dropped. No `Arc`: it has fences, which

@@ -105,7 +105,9 @@ pub fn mix(mix: Mix, seed: u64) -> Program {
     Program {
         sweeps: seed & 1 == 0,
         first: Box::new(fill),
-        threads: (0..mix.threads).map(|thread| mix.act(thread, seed)).collect(),
+        threads: (0..mix.threads)
+            .map(|thread| mix.act(thread, seed))
+            .collect(),
         failing: Failing::Never,
         last: Box::new(|_| ()),
     }

@@ -40,7 +40,11 @@ fn seed() -> u64 {
 /// The main function of a program with such tests.
 pub fn main(tests: &[Test], quick: Duration, long: Duration) -> ExitCode {
     let mut args = std::env::args().skip(1);
-    let mut effort = Effort { long: false, seed: seed(), time: quick };
+    let mut effort = Effort {
+        long: false,
+        seed: seed(),
+        time: quick,
+    };
     let (mut jobs, mut names, mut alone) = (2, Vec::new(), false);
     let mut seconds = None;
     while let Some(arg) = args.next() {
@@ -106,7 +110,9 @@ fn run_all(tests: &[&Test], effort: Effort, jobs: usize) -> io::Result<bool> {
             let mut command = Command::new(std::env::current_exe()?);
             command.args(["--alone", "--seed", &effort.seed.to_string(), "--seconds"]);
             command.arg(effort.time.as_secs().to_string());
-            command.args(effort.long.then_some("--long")).arg(&test.name);
+            command
+                .args(effort.long.then_some("--long"))
+                .arg(&test.name);
             let done = command.stdin(Stdio::null()).output()?;
             let took = began.elapsed().as_secs_f32();
             let mut number = printed.lock().unwrap_or_else(|e| e.into_inner());

@@ -7,8 +7,8 @@
 use crate::ffi::{c_int, c_uint, c_void};
 use crate::machine;
 pub use crate::workqueue::{
-    cancel_delayed_work_sync, delayed_work, flush_rcu_work, irq_work, irq_work_queue, irq_work_sync,
-    rcu_work, synchronize_rcu, wait_queue_head, work_struct,
+    cancel_delayed_work_sync, delayed_work, flush_rcu_work, irq_work, irq_work_queue,
+    irq_work_sync, rcu_work, synchronize_rcu, wait_queue_head, work_struct,
 };
 use core::ptr::NonNull;
 
@@ -28,7 +28,11 @@ pub struct siphash_key_t {
 /// # Safety
 ///
 /// `from` is valid for reads of `len` bytes, `key` for reads.
-pub unsafe fn __siphash_unaligned(from: *const c_void, len: usize, key: *const siphash_key_t) -> u64 {
+pub unsafe fn __siphash_unaligned(
+    from: *const c_void,
+    len: usize,
+    key: *const siphash_key_t,
+) -> u64 {
     // SAFETY: By the contract of the function.
     let (bytes, key) = unsafe { (core::slice::from_raw_parts(from.cast::<u8>(), len), *key) };
     // Deprecated because maps of the standard library have another one, and just the same.

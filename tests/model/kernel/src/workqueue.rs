@@ -196,7 +196,8 @@ fn enqueue(item: Item) -> bool {
 #[cfg(any(feature = "loom", feature = "shuttle"))]
 pub(crate) fn section_ended() {
     let ready = queue(|queue| {
-        let over = |item: &Item| matches!(item.when, When::After(period, _) if machine::is_over(period));
+        let over =
+            |item: &Item| matches!(item.when, When::After(period, _) if machine::is_over(period));
         queue.items.iter().any(over)
     });
     if ready {
@@ -224,7 +225,10 @@ fn wait(place: usize, is_so: impl Fn() -> bool) {
     machine::might_sleep("waiting");
     let me = machine::current();
     let leave = |queue: &mut Queue| {
-        let found = queue.waiting.iter().position(|(at, who)| *at == place && who.id() == me.id());
+        let found = queue
+            .waiting
+            .iter()
+            .position(|(at, who)| *at == place && who.id() == me.id());
         if let Some(at) = found {
             queue.waiting.swap_remove(at);
         }
@@ -274,7 +278,10 @@ pub unsafe fn irq_work_queue(work: *mut irq_work) -> bool {
         machine::interrupt(|| unsafe { ((*work).function)(work.cast()) });
         return true;
     }
-    enqueue(Item { work: work.addr(), when: When::Interrupt(work) })
+    enqueue(Item {
+        work: work.addr(),
+        when: When::Interrupt(work),
+    })
 }
 
 /// # Safety
@@ -319,19 +326,31 @@ unsafe extern "C" {
 #[no_mangle]
 unsafe extern "C" fn syncmap_helper_init_kick(kick: *mut c_void) {
     // SAFETY: By the contract of the function: a struct irq_work.
-    unsafe { kick.cast::<irq_work>().write(irq_work { function: syncmap_worker_kicked }) };
+    unsafe {
+        kick.cast::<irq_work>().write(irq_work {
+            function: syncmap_worker_kicked,
+        })
+    };
 }
 
 #[no_mangle]
 unsafe extern "C" fn syncmap_helper_init_wake(wake: *mut c_void) {
     // SAFETY: By the contract of the function: a struct irq_work.
-    unsafe { wake.cast::<irq_work>().write(irq_work { function: syncmap_reclaimer_wake }) };
+    unsafe {
+        wake.cast::<irq_work>().write(irq_work {
+            function: syncmap_reclaimer_wake,
+        })
+    };
 }
 
 #[no_mangle]
 unsafe extern "C" fn syncmap_helper_init_rcu_work(work: *mut rcu_work, function: WorkFunction) {
     // SAFETY: By the contract of the function.
-    unsafe { work.write(rcu_work { work: work_struct { function } }) };
+    unsafe {
+        work.write(rcu_work {
+            work: work_struct { function },
+        })
+    };
 }
 
 #[no_mangle]
@@ -340,7 +359,11 @@ unsafe extern "C" fn syncmap_helper_init_delayed_work(
     function: WorkFunction,
 ) {
     // SAFETY: By the contract of the function.
-    unsafe { work.write(delayed_work { work: work_struct { function } }) };
+    unsafe {
+        work.write(delayed_work {
+            work: work_struct { function },
+        })
+    };
 }
 
 #[no_mangle]
@@ -355,13 +378,19 @@ unsafe extern "C" fn syncmap_helper_queue_rcu_work(work: *mut rcu_work) -> bool 
         return false;
     }
     let period = machine::start_grace_period();
-    enqueue(Item { work: work.addr(), when: When::After(period, work.cast()) })
+    enqueue(Item {
+        work: work.addr(),
+        when: When::After(period, work.cast()),
+    })
 }
 
 #[no_mangle]
 unsafe extern "C" fn syncmap_helper_queue_delayed_work(work: *mut delayed_work, delay: c_ulong) {
     let ticks = syncmap_helper_jiffies() + delay;
-    enqueue(Item { work: work.addr(), when: When::At(ticks, work.cast()) });
+    enqueue(Item {
+        work: work.addr(),
+        when: When::At(ticks, work.cast()),
+    });
 }
 
 #[no_mangle]
@@ -379,7 +408,9 @@ unsafe extern "C" fn syncmap_helper_wait_cycle(
 ) -> c_int {
     // SAFETY: By the contract of the function.
     let cycles = unsafe { Place::new(cycles.cast_mut()) };
-    wait(queue.addr(), || machine::load(cycles, Order::Relaxed) != seen as u64);
+    wait(queue.addr(), || {
+        machine::load(cycles, Order::Relaxed) != seen as u64
+    });
     0
 }
 
@@ -391,8 +422,7 @@ unsafe extern "C" fn syncmap_helper_wait_cycle_or_idle(
     busy: *const bool,
 ) {
     // SAFETY: By the contract of the function.
-    let (cycles, busy) =
-        unsafe { (Place::new(cycles.cast_mut()), Place::new(busy.cast_mut())) };
+    let (cycles, busy) = unsafe { (Place::new(cycles.cast_mut()), Place::new(busy.cast_mut())) };
     wait(queue.addr(), || {
         machine::load(cycles, Order::Relaxed) != seen as u64
             || machine::load(busy, Order::Relaxed) == 0

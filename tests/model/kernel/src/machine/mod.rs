@@ -35,7 +35,10 @@ impl Place {
     ///
     /// Valid for atomic accesses of the size of a `T`, at most eight bytes, while the place is used.
     pub unsafe fn new<T>(ptr: *mut T) -> Self {
-        Place { ptr: ptr.cast(), size: size_of::<T>() }
+        Place {
+            ptr: ptr.cast(),
+            size: size_of::<T>(),
+        }
     }
 }
 

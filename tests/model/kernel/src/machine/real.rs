@@ -59,7 +59,9 @@ impl Drop for Present {
 fn presence<R>(f: impl FnOnce(&AtomicU64) -> R) -> R {
     let enter = || {
         let mut threads = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
-        let free = threads.iter().find(|thread| thread.free.swap(false, Ordering::Acquire));
+        let free = threads
+            .iter()
+            .find(|thread| thread.free.swap(false, Ordering::Acquire));
         Present(free.copied().unwrap_or_else(|| {
             let (since, free) = (AtomicU64::new(0), AtomicBool::new(false));
             let new: &Presence = Box::leak(Box::new(Presence { since, free }));
@@ -112,7 +114,9 @@ pub fn start_grace_period() -> GracePeriod {
 pub fn is_over(period: GracePeriod) -> bool {
     let threads = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
     let gone = |since: u64| since == 0 || since >= period;
-    threads.iter().all(|thread| gone(thread.since.load(Ordering::SeqCst)))
+    threads
+        .iter()
+        .all(|thread| gone(thread.since.load(Ordering::SeqCst)))
 }
 
 /// Runs what frees objects whose grace period is over.
@@ -230,7 +234,11 @@ pub fn boot<R>(program: impl FnOnce() -> R) -> R {
     let done = program();
     workqueue::shut_down();
     worker.join().expect("the worker does not panic");
-    assert_eq!(ALLOCATIONS.load(Ordering::Relaxed), 0, "memory is never freed");
+    assert_eq!(
+        ALLOCATIONS.load(Ordering::Relaxed),
+        0,
+        "memory is never freed"
+    );
     done
 }
 
@@ -255,8 +263,9 @@ macro_rules! at {
                     $access
                 }
                 4 => {
-                    let ($atomic, $cut) =
-                        (AtomicU32::from_ptr(place.ptr.cast()), |word: u64| word as u32);
+                    let ($atomic, $cut) = (AtomicU32::from_ptr(place.ptr.cast()), |word: u64| {
+                        word as u32
+                    });
                     $access
                 }
                 _ => {
@@ -274,24 +283,28 @@ pub fn load(place: Place, order: Order) -> u64 {
 }
 
 pub fn store(place: Place, word: u64, order: Order) {
-    at!(place, |atomic, cut| atomic.store(cut(word), ordering(order)));
+    at!(place, |atomic, cut| atomic
+        .store(cut(word), ordering(order)));
 }
 
 #[expect(clippy::useless_conversion, reason = "of the largest")]
 pub fn exchange(place: Place, word: u64, order: Order) -> u64 {
-    at!(place, |atomic, cut| atomic.swap(cut(word), ordering(order)).into())
+    at!(place, |atomic, cut| atomic
+        .swap(cut(word), ordering(order))
+        .into())
 }
 
 #[expect(clippy::useless_conversion, reason = "of the largest")]
 pub fn compare_exchange(place: Place, old: u64, new: u64, order: Order) -> Result<u64, u64> {
     at!(place, |atomic, cut| {
-        let done =
-            atomic.compare_exchange(cut(old), cut(new), ordering(order), Ordering::Relaxed);
+        let done = atomic.compare_exchange(cut(old), cut(new), ordering(order), Ordering::Relaxed);
         done.map(u64::from).map_err(u64::from)
     })
 }
 
 #[expect(clippy::useless_conversion, reason = "of the largest")]
 pub fn fetch_add(place: Place, by: u64, order: Order) -> u64 {
-    at!(place, |atomic, cut| atomic.fetch_add(cut(by), ordering(order)).into())
+    at!(place, |atomic, cut| atomic
+        .fetch_add(cut(by), ordering(order))
+        .into())
 }

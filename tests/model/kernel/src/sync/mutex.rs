@@ -43,14 +43,20 @@ impl<T> Mutex<T> {
     /// Takes it. Sleeps.
     pub fn lock(&self) -> MutexGuard<'_, T> {
         machine::might_sleep("a mutex");
-        MutexGuard { mutex: self, _raw: machine::lock(&self.raw) }
+        MutexGuard {
+            mutex: self,
+            _raw: machine::lock(&self.raw),
+        }
     }
 
     /// Takes it if nobody has it.
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
         machine::in_process_context("a mutex");
         let raw = machine::try_lock(&self.raw)?;
-        Some(MutexGuard { mutex: self, _raw: raw })
+        Some(MutexGuard {
+            mutex: self,
+            _raw: raw,
+        })
     }
 }
 

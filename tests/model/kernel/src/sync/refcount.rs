@@ -16,7 +16,10 @@ impl Refcount {
     /// One more; there must be one.
     pub fn inc(&self) {
         let before = self.0.fetch_add(1, Relaxed);
-        assert!(before > 0, "a reference is taken to what nobody refers to any more");
+        assert!(
+            before > 0,
+            "a reference is taken to what nobody refers to any more"
+        );
     }
 
     /// One less; whether it was the last.

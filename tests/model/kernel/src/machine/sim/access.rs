@@ -154,7 +154,14 @@ impl Place {
     fn is_calm(self) -> bool {
         heap::check_alive(self.ptr);
         let address = self.address();
-        state(|state| state.cells.quiet || state.cells.calm.iter().any(|range| range.contains(&address)))
+        state(|state| {
+            state.cells.quiet
+                || state
+                    .cells
+                    .calm
+                    .iter()
+                    .any(|range| range.contains(&address))
+        })
     }
 }
 
@@ -253,7 +260,11 @@ mod accesses {
             }
             cells.used += 1;
             let atomic = cells.spare.pop().expect("enough atomics have been made");
-            let cell = Rc::new(Cell { atomic, first: now, last: std::cell::Cell::new(now) });
+            let cell = Rc::new(Cell {
+                atomic,
+                first: now,
+                last: std::cell::Cell::new(now),
+            });
             cells.cells.insert(place.address(), cell.clone());
             cell
         })
@@ -350,7 +361,10 @@ mod accesses {
         // synchronises with others.
         heap::publish(new);
         let (from, to) = (cell.inside(old), cell.inside(new));
-        match cell.atomic.compare_exchange(from, to, ordering(order), Ordering::Relaxed) {
+        match cell
+            .atomic
+            .compare_exchange(from, to, ordering(order), Ordering::Relaxed)
+        {
             Ok(_) => {
                 kept(&cell, place, new);
                 done(order);

@@ -76,7 +76,10 @@ pub unsafe fn free(memory: NonNull<u8>) {
             return Some("memory is freed twice");
         }
         let others = state.sections.iter().filter(|active| active.thread != me);
-        if others.into_iter().any(|active| block.seen.contains(&active.section)) {
+        if others
+            .into_iter()
+            .any(|active| block.seen.contains(&active.section))
+        {
             return Some("memory is freed while a reader who has looked at it is in its section");
         }
         block.freed = true;
@@ -100,7 +103,10 @@ pub fn check_alive<T>(object: *const T) {
             block.seen.insert(active.section);
         }
         #[cfg(feature = "loom")]
-        let made = block.published.then(|| block.made.clone()).filter(|_| !quiet);
+        let made = block
+            .published
+            .then(|| block.made.clone())
+            .filter(|_| !quiet);
         #[cfg(not(feature = "loom"))]
         let made = quiet;
         Some((block.freed, made))
@@ -131,7 +137,9 @@ pub(super) fn publish(word: u64) {
             let words = start..start + block.layout.size();
             for at in words.step_by(size_of::<usize>()) {
                 // SAFETY: Within the block, all of which was written when it was allocated.
-                left.push(unsafe { std::ptr::with_exposed_provenance::<usize>(at).read_unaligned() });
+                left.push(unsafe {
+                    std::ptr::with_exposed_provenance::<usize>(at).read_unaligned()
+                });
             }
             #[cfg(feature = "loom")]
             let made = block.made.clone();

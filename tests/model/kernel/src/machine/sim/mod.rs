@@ -76,13 +76,15 @@ fn state<R>(f: impl FnOnce(&mut State) -> R) -> R {
 /// The number of this thread, from 0.
 pub fn me() -> usize {
     let id = current().id();
-    state(|state| match state.threads.iter().position(|thread| *thread == id) {
-        Some(number) => number,
-        None => {
-            state.threads.push(id);
-            state.threads.len() - 1
-        }
-    })
+    state(
+        |state| match state.threads.iter().position(|thread| *thread == id) {
+            Some(number) => number,
+            None => {
+                state.threads.push(id);
+                state.threads.len() - 1
+            }
+        },
+    )
 }
 
 /// Fails allocations of this thread.
@@ -112,7 +114,11 @@ pub fn begin_section() -> Section {
     state(|state| {
         state.last_section += 1;
         let section = state.last_section;
-        state.sections.push(Active { section, thread, after });
+        state.sections.push(Active {
+            section,
+            thread,
+            after,
+        });
         section
     })
 }
