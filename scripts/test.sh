@@ -104,7 +104,7 @@ device() {
 
 # The library on the host: see tests/model.
 model() {
-	judged "$SCRIPTS/model.sh" --quick
+	judged "$SCRIPTS/model.sh" --quick >"$WORK/model.log"
 	add "host model" "$WORK/model/output.log"
 }
 

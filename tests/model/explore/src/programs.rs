@@ -119,6 +119,19 @@ pub const PROGRAMS: &[Small] = &[
         last: |a| a.map.promote_now(),
         ..NOTHING
     },
+    // What a reader has seen, a walk through dirty comes to.
+    Small {
+        name: "unexpunge-walk",
+        first: expunged,
+        threads: &[
+            |a| a.store(A, 2),
+            |a| {
+                a.get(A);
+                a.walk();
+            },
+        ],
+        ..NOTHING
+    },
     Small {
         name: "split-store",
         first: full,
@@ -337,6 +350,23 @@ pub const PROGRAMS: &[Small] = &[
             |a| {
                 a.get(A);
                 a.get(B);
+            },
+        ],
+        ..NOTHING
+    },
+    // If a key that only dirty had is gone, so is one that read has: which the judge of histories,
+    // who goes by keys, cannot see.
+    Small {
+        name: "clear-instant",
+        first: expunged,
+        threads: &[
+            |a| a.clear(),
+            |a| {
+                let (newer, older) = (a.see(C), a.see(B));
+                assert!(
+                    newer.is_some() || older.is_none(),
+                    "Clear is not one instant"
+                );
             },
         ],
         ..NOTHING

@@ -10,6 +10,7 @@ use kernel::sync::rcu;
 use linearize::{Action, Operation};
 use syncmap::map::{LoadOrStore, Map};
 use syncmap::object::Fixed;
+use syncmap::range::Cursor;
 use syncmap::value::Counted;
 
 use crate::contents::{Name, Value};
@@ -72,7 +73,12 @@ impl<'m> Actor<'m> {
 
     /// A lookup for an interrupt handler: looks at the value in a read-side section.
     pub fn get(&mut self, key: u64) {
-        self.done(Some(key), |map| {
+        self.see(key);
+    }
+
+    /// The same, if the result is wanted.
+    pub fn see(&mut self, key: u64) -> Option<u64> {
+        let action = self.done(Some(key), |map| {
             let guard = rcu::read_lock();
             let value = map.get(&Name::of(key), &guard);
             Some(Action::Load(value.map(|value| {
@@ -82,6 +88,10 @@ impl<'m> Actor<'m> {
                 first
             })))
         });
+        match action {
+            Action::Load(value) => value,
+            _ => None,
+        }
     }
 
     pub fn store(&mut self, key: u64, value: u64) {
@@ -180,6 +190,19 @@ impl<'m> Actor<'m> {
                 visited.push((key.number, value.get()));
                 true
             });
+            Some(Action::Range(visited))
+        });
+    }
+
+    /// A walk that does not begin at the start, and so does not promote, but comes to all keys.
+    pub fn walk(&mut self) {
+        self.done(None, |map| {
+            let mut visited = Vec::new();
+            let before = Name::of(0);
+            let mut walk = map.walk(Cursor::Key(&before));
+            while let Some((key, value)) = walk.next_pair() {
+                visited.push((key.number, value.get()));
+            }
             Some(Action::Range(visited))
         });
     }

@@ -117,9 +117,9 @@ fn queue<R>(f: impl FnOnce(&mut Queue) -> R) -> R {
 
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
 fn queue<R>(f: impl FnOnce(&mut Queue) -> R) -> R {
-    use std::sync::{Mutex, PoisonError};
+    use crate::machine::pthread::Mutex;
     static QUEUE: Mutex<Queue> = Mutex::new(Queue::new());
-    f(&mut QUEUE.lock().unwrap_or_else(PoisonError::into_inner))
+    f(&mut QUEUE.lock())
 }
 
 /// Those who wait for the worker.

@@ -3,6 +3,8 @@
 //! The machine: atomic accesses, threads, memory, read-side sections.
 
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
+pub(crate) mod pthread;
+#[cfg(not(any(feature = "loom", feature = "shuttle")))]
 mod real;
 #[cfg(any(feature = "loom", feature = "shuttle"))]
 mod sim;

@@ -10,23 +10,23 @@ use std::cell::{Cell, OnceCell};
 use std::ffi::{c_int, c_void};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicU8, AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::pthread::{self, Mutex};
 use super::{Failing, Order, Place};
 use crate::workqueue;
 
 pub use std::thread::{current, spawn, JoinHandle, Thread};
 
 pub type RawMutex = Mutex<()>;
-pub type RawGuard<'a> = std::sync::MutexGuard<'a, ()>;
+pub type RawGuard<'a> = pthread::Guard<'a, ()>;
 
 pub fn lock(mutex: &RawMutex) -> RawGuard<'_> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock()
 }
 
 pub fn try_lock(mutex: &RawMutex) -> Option<RawGuard<'_>> {
-    mutex.try_lock().ok()
+    mutex.try_lock()
 }
 
 /// Where a thread says whether it is in a section, and that it has ended.
@@ -58,7 +58,7 @@ impl Drop for Present {
 
 fn presence<R>(f: impl FnOnce(&AtomicU64) -> R) -> R {
     let enter = || {
-        let mut threads = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut threads = THREADS.lock();
         let free = threads
             .iter()
             .find(|thread| thread.free.swap(false, Ordering::Acquire));
@@ -112,7 +112,7 @@ pub fn start_grace_period() -> GracePeriod {
 
 /// Whether all sections have ended that were there when it started.
 pub fn is_over(period: GracePeriod) -> bool {
-    let threads = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
+    let threads = THREADS.lock();
     let gone = |since: u64| since == 0 || since >= period;
     threads
         .iter()
@@ -152,8 +152,8 @@ pub fn cond_resched() {
 
 /// The time in ticks, which are short: a second of the kernel's is over in ten milliseconds.
 pub fn ticks(_: usize) -> usize {
-    static BEGIN: OnceLock<Instant> = OnceLock::new();
-    BEGIN.get_or_init(Instant::now).elapsed().as_micros() as usize / 40
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |now| now.as_micros() as usize / 40)
 }
 
 /// Whether what is due later can be run now.
