@@ -38,7 +38,7 @@ const D: u64 = 4;
 
 /// A key whose hash lies so many hundredths up.
 const fn up(hundredths: u64) -> u64 {
-    (u32::MAX as u64 / 100 * hundredths) << 32 | hundredths
+    ((u32::MAX as u64 / 100 * hundredths) << 32) | hundredths
 }
 
 /// A and B in read, alone.
@@ -244,6 +244,20 @@ pub const PROGRAMS: &[Small] = &[
                 a.get(B);
             },
         ],
+        ..NOTHING
+    },
+    // What only read has, and is on a list.
+    Small {
+        name: "sweep-expunged-load",
+        first: expunged,
+        threads: &[
+            |a| a.map.sweep(),
+            |a| {
+                a.get(A);
+                a.get(A);
+            },
+        ],
+        last: |a| a.get(A),
         ..NOTHING
     },
     Small {

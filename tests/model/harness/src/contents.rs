@@ -51,7 +51,7 @@ unsafe impl Stored for Name {
 impl Key for Name {
     type Memo = ();
 
-    fn query<'a>(input: &'a Name) -> &'a Name {
+    fn query(input: &Name) -> &Name {
         input
     }
 

@@ -44,17 +44,17 @@ impl Mix {
     /// The number of a key, of which the upper half is the hash: from all over the table.
     fn key(self, number: u64) -> u64 {
         let hash = (number % self.hashes).wrapping_mul(0x9e37_79b1) & 0xffff_ffff;
-        hash << 32 | number
+        (hash << 32) | number
     }
 
     fn act(self, thread: u64, seed: u64) -> Act {
         Box::new(move |actor| {
-            let mut chance = Chance(seed ^ thread << 56);
+            let mut chance = Chance(seed ^ (thread << 56));
             let mut last = 0;
             for number in 0..self.operations {
                 let key = self.key(chance.below(self.keys));
                 // No value comes twice.
-                let value = (thread + 1) << 32 | number as u64;
+                let value = ((thread + 1) << 32) | number as u64;
                 if self.failing && chance.below(8) == 0 {
                     machine::fail(Failing::Once(chance.below(4) as usize));
                 }

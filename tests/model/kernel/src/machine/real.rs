@@ -82,7 +82,8 @@ pub fn me() -> usize {
 }
 
 /// A read-side section.
-pub type Section = ();
+#[derive(Clone, Copy)]
+pub struct Section;
 
 /// A grace period: their number when it started.
 pub type GracePeriod = u64;
@@ -94,10 +95,11 @@ pub fn begin_section() -> Section {
         let now = GRACE_PERIODS.load(Ordering::SeqCst);
         presence(|presence| presence.swap(now, Ordering::SeqCst));
     }
+    Section
 }
 
 /// Ends it.
-pub fn end_section((): Section) {
+pub fn end_section(_: Section) {
     let depth = DEPTH.get() - 1;
     DEPTH.set(depth);
     if depth == 0 {

@@ -314,7 +314,8 @@ mod accesses {
             return place.get();
         }
         let cell = cell(place);
-        let word = match reads_latest(place) {
+        // Not the links of what is retired, which one who pushes it hands to one who frees it.
+        let word = match order == Order::Acquire && reads_latest(place) {
             true => cell.atomic.fetch_add(0, Ordering::AcqRel),
             false => cell.atomic.load(ordering(order)),
         };
