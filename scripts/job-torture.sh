@@ -1,0 +1,39 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# What make torture does inside the guest; /torture says for how many seconds.
+
+# shellcheck source=scripts/job-modules.sh
+. /job-modules.sh
+# shellcheck source=scripts/torture-parts.sh
+. /torture-parts.sh
+read -r time </torture
+end=$(($(cut -d. -f1 /proc/uptime) + time))
+left() { echo $((end - $(cut -d. -f1 /proc/uptime))); }
+
+echo "guest: Linux $(uname -r), $(nproc) processors"
+torture_itself
+
+# A round has some eight parts, of two minutes at most.
+part=$((time / 10))
+[ $part -le 120 ] || part=120
+[ $part -ge 5 ] || part=5
+round=0
+while [ "$(left)" -gt 0 ]; do
+	round=$((round + 1))
+	echo "## begin torture-round-$round"
+	number=0
+	failures=0
+	scenarios $part
+	echo "1..$number"
+	echo "## end torture-round-$round $failures"
+	seed=$((seed + 1))
+	histories $((part * 50))
+	[ -e /tests/unload ] || continue
+	echo "## begin unload-round-$round"
+	SYNCMAP_KO=/syncmap.ko SYNCMAP_USER_KO=/rust_user.ko \
+		SYNCMAP_UNLOADS=$((part * 5)) /tests/unload
+	echo "## end unload-round-$round $?"
+	rmmod syncmap
+	[ "$failures" -eq 0 ] || break
+done

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The contexts that a map may be used in, for whoever is a thread itself: what
+ * is called there is waited for, so that it may borrow from its caller.
+ */
+#include <linux/completion.h>
+#include <linux/cpumask.h>
+#include <linux/delay.h>
+#include <linux/interrupt.h>
+#include <linux/random.h>
+#include <linux/sched.h>
+#include <linux/smp.h>
+#include <linux/spinlock.h>
+
+#include "torture.h"
+
+struct call {
+	struct tasklet_struct tasklet;
+	struct completion done;
+	void (*fn)(void *arg);
+	void *arg;
+};
+
+static void run_tasklet(struct tasklet_struct *tasklet)
+{
+	struct call *call = from_tasklet(call, tasklet, tasklet);
+
+	call->fn(call->arg);
+	complete(&call->done);
+}
+
+static void call_in_softirq(void (*fn)(void *arg), void *arg)
+{
+	struct call call = { .fn = fn, .arg = arg };
+
+	init_completion(&call.done);
+	tasklet_setup(&call.tasklet, run_tasklet);
+	/* Runs when softirqs are enabled again, unless a thread does it. */
+	local_bh_disable();
+	tasklet_schedule(&call.tasklet);
+	local_bh_enable();
+	wait_for_completion(&call.done);
+	tasklet_kill(&call.tasklet);
+}
+
+static void call_in_hardirq(void (*fn)(void *arg), void *arg)
+{
+	unsigned int cpu = cpumask_any_but(cpu_online_mask,
+					   raw_smp_processor_id());
+
+	/* It may go at any moment; this one cannot, while we are on it. */
+	if (cpu < nr_cpu_ids && !smp_call_function_single(cpu, fn, arg, 1))
+		return;
+	smp_call_function_single(get_cpu(), fn, arg, 1);
+	put_cpu();
+}
+
+void torture_call(u64 context, void (*fn)(void *arg), void *arg)
+{
+	static DEFINE_RAW_SPINLOCK(lock);
+	unsigned long flags;
+
+	switch (context) {
+	case CONTEXT_LOCKED:
+		raw_spin_lock_irqsave(&lock, flags);
+		fn(arg);
+		raw_spin_unlock_irqrestore(&lock, flags);
+		break;
+	case CONTEXT_SOFTIRQ:
+		call_in_softirq(fn, arg);
+		break;
+	case CONTEXT_HARDIRQ:
+		call_in_hardirq(fn, arg);
+		break;
+	default:
+		fn(arg);
+	}
+}
+
+void torture_pause(u64 usecs)
+{
+	if (usecs)
+		usleep_range(usecs, 2 * usecs);
+	else
+		yield();
+}
+
+void torture_spin(u64 loops)
+{
+	while (loops--)
+		cpu_relax();
+}

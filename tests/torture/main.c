@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The torture of the map, in the manner of rcutorture: threads, timers and
+ * interrupts use one map in every way there is, for as long as one likes, and
+ * all that they see is checked.  The log tells how it goes, and at the end what
+ * has come of it.
+ *
+ * With histories=N nobody is tortured: short programs are run by a few threads
+ * each, and recorded, while somebody reads them from debugfs.
+ */
+#include <linux/module.h>
+#include <linux/random.h>
+#include <linux/string.h>
+
+#include "torture.h"
+
+#define NUMBER(name, value, text)					\
+	static unsigned int name = value;				\
+	module_param(name, uint, 0444);					\
+	MODULE_PARM_DESC(name, text " (" #value ")")
+
+NUMBER(nreaders, 2, "Threads that look keys up");
+NUMBER(nwriters, 3, "Threads that store and delete by all operations");
+NUMBER(ntriers, 2, "Threads that do so in atomic contexts of all kinds");
+NUMBER(nrangers, 2, "Threads that walk");
+NUMBER(nclearers, 1, "Threads that clear the map now and then");
+NUMBER(npromoters, 1, "Threads that miss in bursts");
+NUMBER(ngrowers, 1, "Threads that store many keys and delete most of them");
+NUMBER(keys, 256, "Keys of one writer each, of whom all is known");
+NUMBER(shared, 64, "Keys of all writers");
+NUMBER(grow, 4096, "Keys of each grower");
+NUMBER(value_bytes, 32, "Bytes of each value, but for its head");
+NUMBER(max_entries, 0, "Limit of keys in the map, 0 for none");
+NUMBER(seconds, 0, "How long, 0 for until the module is unloaded");
+NUMBER(stat_interval, 10, "Seconds between two lines of figures, 0 for none");
+NUMBER(stutter, 5, "Seconds between two pauses, in which all is counted");
+NUMBER(shuffle_interval, 3, "Seconds after which all move, 0 for never");
+NUMBER(onoff_interval, 0, "Milliseconds after which a CPU comes or goes");
+NUMBER(histories, 0, "Histories to record, instead of torture");
+NUMBER(threads, 3, "Threads of a history; a further one is in interrupts");
+NUMBER(history_keys, 3, "Keys of a history");
+NUMBER(operations, 30, "Operations of each thread of a history");
+
+static unsigned long max_bytes;
+module_param(max_bytes, ulong, 0444);
+MODULE_PARM_DESC(max_bytes, "Bytes that there are, and are fought for (0: any)");
+
+static unsigned long seed;
+module_param(seed, ulong, 0444);
+MODULE_PARM_DESC(seed, "Where chance begins (0: anywhere; the log says where)");
+
+static bool irq = true;
+module_param(irq, bool, 0444);
+MODULE_PARM_DESC(irq, "Timers use the map, in softirqs and interrupts (Y)");
+
+static bool faults;
+module_param(faults, bool, 0444);
+MODULE_PARM_DESC(faults, "Writers are subject to fault injection (N)");
+
+static bool verbose;
+module_param(verbose, bool, 0444);
+MODULE_PARM_DESC(verbose, "Tell who begins and ends (N)");
+
+static char *plant = "none";
+module_param(plant, charp, 0444);
+MODULE_PARM_DESC(plant, "A mistake to be made, and noticed (none)");
+
+static const char * const plants[PLANTS] = {
+	[PLANT_NONE] = "none",
+	[PLANT_CHECKSUM] = "checksum",
+	[PLANT_GENERATION] = "generation",
+	[PLANT_LOST] = "lost",
+	[PLANT_LEAK] = "leak",
+	[PLANT_TWICE] = "twice",
+	[PLANT_RANGE] = "range",
+	[PLANT_LEN] = "len",
+	[PLANT_BYTES] = "bytes",
+};
+
+struct range {
+	const char *name;
+	unsigned int value, min, max;
+};
+
+static int check_range(const struct range *range)
+{
+	if (range->value >= range->min && range->value <= range->max)
+		return 0;
+	pr_err(" %s=%u: choose a number from %u to %u.\n", range->name,
+	       range->value, range->min, range->max);
+	return -EINVAL;
+}
+
+static int check_params(void)
+{
+	const struct range ranges[] = {
+		{ "nreaders", nreaders, 0, 64 },
+		{ "nwriters", nwriters, 1, 64 },
+		{ "ntriers", ntriers, 0, 64 },
+		{ "nrangers", nrangers, 0, 64 },
+		{ "nclearers", nclearers, 0, 64 },
+		{ "npromoters", npromoters, 0, 64 },
+		{ "ngrowers", ngrowers, 0, 64 },
+		{ "keys", keys, nwriters, 1 << 16 },
+		{ "shared", shared, 1, 1 << 16 },
+		{ "grow", grow, 64, 1 << 22 },
+		{ "value_bytes", value_bytes, 0, 1 << 16 },
+		{ "threads", threads, 1, 8 },
+		{ "history_keys", history_keys, 1, 8 },
+		{ "operations", operations, 1, 60 },
+		{ "onoff_interval", onoff_interval, 0, 1 << 20 },
+	};
+	int i, ret;
+
+	for (i = 0; i < ARRAY_SIZE(ranges); i++) {
+		ret = check_range(&ranges[i]);
+		if (ret)
+			return ret;
+	}
+	if (match_string(plants, PLANTS, plant) < 0) {
+		pr_err(" plant=%s: there is no such mistake; choose checksum, generation, lost, leak, twice, range, len or bytes.\n",
+		       plant);
+		return -EINVAL;
+	}
+	if (onoff_interval && !IS_ENABLED(CONFIG_HOTPLUG_CPU)) {
+		pr_err(" onoff_interval=%u: CPUs do not come and go in this kernel (CONFIG_HOTPLUG_CPU).\n",
+		       onoff_interval);
+		return -EINVAL;
+	}
+	if (faults && !IS_ENABLED(CONFIG_FAULT_INJECTION)) {
+		pr_err(" faults=Y: this kernel injects no faults (CONFIG_FAULT_INJECTION).\n");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int __init torture_init(void)
+{
+	struct torture_params params;
+	struct torture_times times;
+	int ret = check_params();
+
+	if (ret)
+		return ret;
+	while (!seed)
+		seed = get_random_long();
+	if (histories) {
+		const struct torture_history history = {
+			.threads = threads,
+			.keys = history_keys,
+			.operations = operations,
+			.histories = histories,
+			.seed = seed,
+		};
+
+		return torture_record_init(&history);
+	}
+	params = (struct torture_params) {
+		.count = {
+			[TORTURE_READER] = nreaders,
+			[TORTURE_WRITER] = nwriters,
+			[TORTURE_TRIER] = ntriers,
+			[TORTURE_RANGER] = nrangers,
+			[TORTURE_CLEARER] = nclearers,
+			[TORTURE_PROMOTER] = npromoters,
+			[TORTURE_GROWER] = ngrowers,
+			[TORTURE_SQUEEZER] = max_bytes ? 1 : 0,
+			[TORTURE_INTERRUPT] = irq ? 2 : 0,
+		},
+		.keys = keys,
+		.shared = shared,
+		.grow = grow,
+		.value_bytes = value_bytes,
+		.max_bytes = max_bytes,
+		.max_entries = max_entries,
+		.seed = seed,
+		.plant = match_string(plants, PLANTS, plant),
+		.faults = faults,
+	};
+	times = (struct torture_times) {
+		.seconds = seconds,
+		.stat_interval = stat_interval,
+		.stutter = stutter,
+		.shuffle_interval = shuffle_interval,
+		.onoff_interval = onoff_interval,
+		.irq = irq,
+		.verbose = verbose,
+	};
+	return torture_start(&params, &times);
+}
+
+static void __exit torture_exit(void)
+{
+	if (histories)
+		torture_record_exit();
+	else
+		torture_stop();
+}
+
+module_init(torture_init);
+module_exit(torture_exit);
+MODULE_AUTHOR("The syncmap developers");
+MODULE_DESCRIPTION("Torture of the concurrent hash map");
+MODULE_LICENSE("GPL");
