@@ -34,18 +34,22 @@ fails() { ! "$@" 2>/dev/null; }
 # The log, since it was last asked for.
 logged() { dmesg -c | grep -qF "$1"; }
 
-# The C API's own tests, which report to the log.
-c_api() {
+# reporting NAME MODULE PREFIX: tests that run when their module is loaded, and
+# report to the log, behind a prefix.
+reporting() {
 	dmesg -c >/dev/null
-	echo "## begin c-api"
+	echo "## begin $1"
 	echo "TAP version 13"
-	insmod /syncmap_ctest.ko && rmmod syncmap_ctest
-	dmesg -c | sed -n 's/.*ctest: //p' >/tmp/ctest
-	cat /tmp/ctest
+	insmod "/$2.ko" && rmmod "$2"
+	dmesg -c | sed -n "s/.*$3: //p" >/tmp/report
+	cat /tmp/report
 	failures=0
-	! grep -q '^not ok' /tmp/ctest || failures=1
-	echo "## end c-api $failures"
+	! grep -q '^not ok' /tmp/report || failures=1
+	echo "## end $1 $failures"
 }
+
+# The C API's own tests.
+c_api() { reporting c-api syncmap_ctest ctest; }
 
 # mistake NAME MESSAGE: loads and unloads the careless module; whether the log says
 # so, and tells who it was.

@@ -78,6 +78,13 @@ kunit() {
 		"$out/syncmap_kunit.ko=/syncmap_kunit.ko" "${files[@]}"
 }
 
+# On User Mode Linux, where calls can be made to fail.
+faults() {
+	judged env UML=kunit FAILNTH=1 "$SCRIPTS/fuzz.sh" --calls 200000 \
+		--seconds 120
+	add "faults and fuzzing" "$WORK/fuzz/output.log"
+}
+
 device() {
 	local out programs small source name dir=device${UML:+-uml} files=()
 	mkdir -p "$WORK/$dir"
@@ -108,8 +115,8 @@ model() {
 	add "host model" "$WORK/model/output.log"
 }
 
-# Meant for working on one part: ONLY=kunit, device or model, or with FLAVOUR=debug
-# ONLY=planted.
+# Meant for working on one part: ONLY=model, kunit, faults or device; or with
+# FLAVOUR=debug ONLY=planted.
 wanted() { [ -z "${ONLY:-}" ] || [ "$ONLY" = "$1" ]; }
 
 # part NAME TITLE: one of them, as a step.
@@ -117,23 +124,26 @@ part() { ! wanted "$1" || step "$2" "$1"; }
 
 debug=
 [ "$FLAVOUR" != debug ] || debug=1
-parts=(model kunit device)
+parts=(model kunit faults device)
 [ -z "$debug" ] || parts=(kunit device kunit device planted planted)
 STEPS=4
 for name in "${parts[@]}"; do
 	! wanted "$name" || STEPS=$((STEPS + 1))
 done
-if [ -n "$debug" ] || wanted kunit; then STEPS=$((STEPS + 1)); fi
+own=
+if [ -n "$debug" ] || wanted kunit || wanted faults; then
+	own=1
+	STEPS=$((STEPS + 1))
+fi
 step "Tools of this machine" "$SCRIPTS/host.sh"
 step "Toolchain root (Debian 13)" "$SCRIPTS/root.sh"
 step "Kernel" "$SCRIPTS/kernel.sh"
-if [ -n "$debug" ] || wanted kunit; then
-	step "Debug kernel (User Mode Linux)" "$SCRIPTS/own.sh" kunit
-fi
+[ -z "$own" ] || step "Debug kernel (User Mode Linux)" "$SCRIPTS/own.sh" kunit
 lock_work
 step "Tests of the test machinery" self_tests
 [ -n "$debug" ] || part model "Model on the host"
 UML=kunit part kunit "KUnit suites on User Mode Linux"
+[ -n "$debug" ] || part faults "Failures and fuzzing on User Mode Linux"
 if [ -n "$debug" ]; then
 	UML=kunit part device "Device tests on User Mode Linux"
 	UML=kunit part planted "Planted bugs on User Mode Linux"

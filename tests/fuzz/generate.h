@@ -294,8 +294,9 @@ static inline void spoil_batch(struct arguments *args)
 	default:
 		/* Several may be wrong at once. */
 		do {
-			spoil_op(args, &args->ops[pick(args, FUZZ_OPS)]);
-		} while (pick(args, 3));
+			spoil_op(args, &args->ops[pick(args, args->batch.count +
+						       1) % FUZZ_OPS]);
+		} while (pick(args, 8));
 	}
 }
 

@@ -272,7 +272,7 @@ static inline void fuzz_files(struct caller *caller)
 static inline __u32 random_cmd(struct arguments *args)
 {
 	/* What changes keys comes more often. */
-	if (pick(args, 4))
+	if (pick(args, 3))
 		return pick(args, KEY_COMMANDS);
 	/* And what would undo all that, rarely. */
 	if (once_in(args, 3))
@@ -280,8 +280,9 @@ static inline __u32 random_cmd(struct arguments *args)
 	return KEY_COMMANDS + pick(args, SYNCMAP_CMD_LIST + 1 - KEY_COMMANDS);
 }
 
-static inline void count_batch(struct arguments *args, int ret)
+static inline void count_batch(struct arguments *args, int ret, bool spoiled)
 {
+	int error;
 	__u32 i, cmd;
 
 	if (ret || args->passed_ops != args->ops ||
@@ -289,10 +290,12 @@ static inline void count_batch(struct arguments *args, int ret)
 		return;
 	for (i = 0; i < args->batch.done && i < FUZZ_OPS; i++) {
 		cmd = args->ops[i].cmd;
-		/* Results may have been written over other operations. */
-		if (cmd < KEY_COMMANDS)
-			count_call(&fuzz->tally, ROW_BATCHED + cmd,
-				   args->ops[i].error);
+		error = args->ops[i].error;
+		/* Values may have been written over other operations. */
+		if (spoiled && (cmd >= KEY_COMMANDS || error > 0 ||
+				error < -4095))
+			continue;
+		count_call(&fuzz->tally, ROW_BATCHED + cmd, error);
 	}
 }
 
@@ -326,10 +329,10 @@ static inline void fuzz_call(struct caller *caller)
 		end_call(caller);
 		return;
 	}
-	if (cmd == SYNCMAP_CMD_CLEAR && pick(args, 4))
+	spoiled = once_in(args, 3);
+	if (cmd == SYNCMAP_CMD_CLEAR && !spoiled && pick(args, 8))
 		cmd = SYNCMAP_CMD_STATS;
 	make_argument(args, cmd);
-	spoiled = once_in(args, 3);
 	if (spoiled)
 		spoil(args, cmd);
 	at = place_argument(args, cmd);
@@ -342,7 +345,7 @@ static inline void fuzz_call(struct caller *caller)
 	count_call(&fuzz->tally, cmd, ret);
 	end_call(caller);
 	if (cmd == SYNCMAP_CMD_BATCH && at == args->bytes)
-		count_batch(args, ret);
+		count_batch(args, ret, spoiled);
 }
 
 static inline void *caller_thread(void *context)

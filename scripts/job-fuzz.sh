@@ -1,0 +1,38 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# What fuzz.sh does inside its guest: calls that are made to fail, if those tests
+# are there, and the fuzzer.  /arguments has its arguments.
+
+# shellcheck source=scripts/job-modules.sh
+. /job-modules.sh
+
+status=0
+# run NAME ARGUMENT...: one program.
+run() {
+	echo "## begin $1"
+	"/tests/$@" </dev/null
+	ended=$?
+	echo "## end $1 $ended"
+	[ $ended -eq 0 ] || [ $ended -eq 4 ] || status=1
+}
+
+if [ -x /tests/failnth ]; then
+	insmod /syncmap.ko
+	slab=/sys/kernel/debug/failslab
+	if [ -d $slab ]; then
+		echo 0 >$slab/verbose
+		echo N >$slab/ignore-gfp-wait
+	fi
+	reporting c-api-failnth syncmap_failnth failnth
+	# With it go the names.
+	rmmod syncmap
+	insmod /syncmap.ko
+	run failnth
+	rmmod syncmap
+fi
+export SYNCMAP_KO=/syncmap.ko
+# shellcheck disable=SC2046 # each word is an argument
+run fuzz $(cat /arguments)
+rmmod syncmap
+exit $status
