@@ -152,7 +152,8 @@ check "rustdoc of the library crate" documentation
 check "litmus tests" litmus
 check "kernel-doc" kernel_doc
 check "header for userspace, C and C++" uapi_header
-check "userspace programs" "$SCRIPTS/programs.sh" samples tests/kselftest
+check "userspace programs" "$SCRIPTS/programs.sh" samples tests/kselftest tests/fuzz
+check "the description for syzkaller" "$SCRIPTS/syzlang.sh"
 check "the report of the bench" report
 check "the model on the host" "$SCRIPTS/model.sh" --check
 check "shellcheck" scripts
