@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # fuzz.sh [--calls N] [--seed N] [--seconds N] [--processes N]: random calls to
-# /dev/syncmap from many processes (tests/fuzz), on User Mode Linux with failures
+# /dev/syncmap by many processes (tests/fuzz), on User Mode Linux, with failures
 # injected; with UML= on the stock kernel under QEMU, where memory goes away in
 # the middle of calls.  With FAILNTH=1 every allocation and user copy of every
-# call fails first.  Prints the seed, which begins the same run again.  Leaves all
-# that was said in the work folder's fuzz/output.log.
+# call fails first.  Prints the seed, which begins the same run again.  Leaves
+# all that was said in fuzz/output.log of the work folder.
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -42,7 +42,8 @@ programs=$("$SCRIPTS/programs.sh" tests/kselftest tests/fuzz)
 files=("$modules/syncmap.ko=/syncmap.ko" "$programs/fuzz=/tests/fuzz")
 if [ -n "${FAILNTH:-}" ]; then
 	files+=("$modules/syncmap_failnth.ko=/syncmap_failnth.ko"
-		"$programs/failnth=/tests/failnth")
+		"$programs/failnth=/tests/failnth"
+		"$programs/failnth_calls=/tests/failnth_calls")
 fi
 say "${arguments[*]}" >"$dir/arguments"
 "$SCRIPTS/initramfs.sh" "$dir/initramfs" "$lines" "$SCRIPTS/job-fuzz.sh" \

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# What fuzz.sh does inside its guest: calls that are made to fail, if those tests
-# are there, and the fuzzer.  /arguments has its arguments.
+# What fuzz.sh does inside its guest: calls that are made to fail, if those
+# tests are there, and the fuzzer.  /arguments has its arguments.
 
 # shellcheck source=scripts/job-modules.sh
 . /job-modules.sh
@@ -10,10 +10,12 @@
 status=0
 # run NAME ARGUMENT...: one program.
 run() {
-	echo "## begin $1"
-	"/tests/$@" </dev/null
+	name=$1
+	shift
+	echo "## begin $name"
+	"/tests/$name" "$@" </dev/null
 	ended=$?
-	echo "## end $1 $ended"
+	echo "## end $name $ended"
 	[ $ended -eq 0 ] || [ $ended -eq 4 ] || status=1
 }
 
@@ -29,6 +31,7 @@ if [ -x /tests/failnth ]; then
 	rmmod syncmap
 	insmod /syncmap.ko
 	run failnth
+	run failnth_calls
 	rmmod syncmap
 fi
 export SYNCMAP_KO=/syncmap.ko

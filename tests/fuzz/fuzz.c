@@ -5,8 +5,8 @@
  * that goes away under them, with signals, forks and failures in between.
  *
  * Ends in TAP, with a table of what each command has returned. With SYNCMAP_KO
- * it loads the module itself, with low limits, and unloads it at the end, to load
- * it again with the usual ones.
+ * it loads the module itself, with low limits, and unloads it at the end, to
+ * load it again with the usual ones.
  */
 #define _GNU_SOURCE
 
@@ -25,7 +25,7 @@
 #define SHOW_MS		10000
 
 /* What is too little to expect everything of. */
-#define ENOUGH_CALLS	100000
+#define ENOUGH_CALLS	150000
 
 static struct {
 	unsigned long long seed;
@@ -43,7 +43,7 @@ static void result(bool good, const char *name)
 	failures += !good;
 }
 
-static void usage(void)
+static void explain(void)
 {
 	fprintf(stderr,
 		"usage: fuzz [--seed N] [--calls N] [--seconds N] [--processes N]\n"
@@ -61,7 +61,7 @@ static long long number(const char *text, long long least, long long most)
 	long long value = strtoll(text, &end, 0);
 
 	if (!*text || *end || value < least || value > most)
-		usage();
+		explain();
 	return value;
 }
 
@@ -86,10 +86,10 @@ static void read_options(int argc, char **argv)
 		else if (option == 'p')
 			options.processes = number(optarg, 1, WORKERS_MAX);
 		else
-			usage();
+			explain();
 	}
 	if (optind < argc)
-		usage();
+		explain();
 	if (!options.seed)
 		options.seed = random_seed();
 }
@@ -376,7 +376,8 @@ static void make_shared_files(void)
 		close(file);
 	}
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fuzz->sockets)) {
-		fuzz->sockets[0] = fuzz->sockets[1] = -1;
+		fuzz->sockets[0] = -1;
+		fuzz->sockets[1] = -1;
 		diag("no files are passed: this kernel has no sockets");
 	}
 }

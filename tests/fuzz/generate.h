@@ -144,10 +144,13 @@ static inline void make_walk(struct arguments *args, bool names)
 static inline void make_attach(struct arguments *args)
 {
 	static const __u32 modes[] = { 0, 0600, 0640, 0666, 0777, 0400 };
-	__u32 flags = pick(args, 4);
+	static const __u32 all_flags[] = {
+		0, SYNCMAP_ATTACH_CREATE,
+		SYNCMAP_ATTACH_CREATE | SYNCMAP_ATTACH_EXCL,
+		SYNCMAP_ATTACH_CREATE | SYNCMAP_ATTACH_EXCL,
+	};
+	__u32 flags = all_flags[pick(args, ARRAY_SIZE(all_flags))];
 
-	if (flags == SYNCMAP_ATTACH_EXCL)
-		flags = 0;
 	make_name(args);
 	args->attach = new_attach(text(args->name), flags);
 	if (flags)
@@ -384,7 +387,8 @@ static inline void *place_argument(struct arguments *args, __u32 cmd)
 	case 1 ... 3:
 		/* At the beginning of a page, where words are changed. */
 		at &= ~(PAGE - 1);
-		/* fall through */
+		memcpy(args->places->steady + at, args->bytes, 128);
+		return args->places->shaky + at;
 	case 4:
 		memcpy(args->places->steady + at, args->bytes, 128);
 		return args->places->shaky + at;

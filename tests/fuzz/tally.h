@@ -120,7 +120,7 @@ static inline bool must_return(int row, int error, bool faults)
 		return false;
 	/* What is wrong with an argument as a whole is the batch's to tell. */
 	if (row >= ROW_BATCHED && row < ROW_UNKNOWN && error == E2BIG)
-		return takes_value(row_cmd(row)) || takes_old(row_cmd(row));
+		return false;
 	if (error == ENOMEM)
 		return faults && row < KEY_COMMANDS && takes_value(row);
 	return true;

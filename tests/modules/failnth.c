@@ -404,7 +404,7 @@ static void charges(void)
 
 	map = syncmap_create(&params, GFP_KERNEL);
 	expect(!IS_ERR(map));
-	for (i = 0; i < 4000; i++) {
+	for (i = 0; i < 20000; i++) {
 		inject(1 + i % 3);
 		done = syncmap_store(map, &i, 8, things, GFP_KERNEL);
 		injected();
@@ -415,7 +415,7 @@ static void charges(void)
 		expect(done == ERR_PTR(-ENOMEM));
 		failures++;
 	}
-	expect(failures >= 1000);
+	expect(failures >= 5000);
 	expect(!syncmap_len(map));
 	end_map();
 }
