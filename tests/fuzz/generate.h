@@ -387,6 +387,8 @@ static inline void *place_argument(struct arguments *args, __u32 cmd)
 	case 1 ... 3:
 		/* At the beginning of a page, where words are changed. */
 		at &= ~(PAGE - 1);
+		__atomic_store_n(&args->places->hot, at / PAGE,
+				 __ATOMIC_RELAXED);
 		memcpy(args->places->steady + at, args->bytes, 128);
 		return args->places->shaky + at;
 	case 4:

@@ -29,6 +29,8 @@ struct places {
 	unsigned char *read_only;
 	/* The first byte that is not there, behind pages that are. */
 	unsigned char *hole;
+	/* The page where the last argument was: the one to be changed. */
+	unsigned int hot;
 };
 
 /* Pages, and one behind them that ends whatever runs over them. */
@@ -85,14 +87,14 @@ static inline bool pages_may_go(void)
 	return known > 0;
 }
 
-/* Changes arguments that are perhaps being read. */
+/* Changes an argument that is perhaps being read: lengths, mostly. */
 static inline void flip(struct places *places, unsigned long long *random)
 {
-	unsigned int page = next_random(random) % SHAKY_PAGES;
+	unsigned int page = __atomic_load_n(&places->hot, __ATOMIC_RELAXED);
 	__u32 *word = (__u32 *)(places->steady + page * PAGE) +
-		      next_random(random) % 64;
+		      next_random(random) % 20;
 
-	__atomic_store_n(word, next_random(random) % 80, __ATOMIC_RELAXED);
+	__atomic_store_n(word, next_random(random) % 2000, __ATOMIC_RELAXED);
 }
 
 /* One thing happens to the shaky pages. */

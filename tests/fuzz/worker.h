@@ -373,11 +373,13 @@ struct shaker {
 static inline void *shaker_thread(void *context)
 {
 	struct shaker *shaker = context;
-	int i;
+	int i, j;
 
 	while (goes_on()) {
 		for (i = 0; i < THREADS; i++) {
-			flip(shaker->callers[i].args->places, &shaker->random);
+			for (j = 0; j < 64; j++)
+				flip(shaker->callers[i].args->places,
+				     &shaker->random);
 			if (pages_may_go())
 				shake(shaker->callers[i].args->places,
 				      &shaker->random);
