@@ -308,9 +308,15 @@ static void creating_a_name(void)
 		.check_done = check_created,
 	};
 
+	__u64 before;
+	int witness;
+
 	begin_faults(false);
+	witness = open_map();
+	before = info(witness).owner_bytes;
 	fail_each(&trial);
-	expect_eq(info(open_map()).names, 0);
+	expect_eq(info(witness).names, 0);
+	expect_owner_bytes(witness, before);
 	expect(failed[FAULT_SLAB] >= 1);
 	/* The name, and what is reported. */
 	expect_copies(2, 1);
