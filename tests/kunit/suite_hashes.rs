@@ -13,7 +13,8 @@ use syncmap::object::{Fixed, Stored};
 use syncmap::range::Cursor;
 use syncmap::value::Counted;
 
-use crate::support::{Random, QUIET};
+use crate::keys::{Good, Number};
+use crate::support::{filled, Random, QUIET};
 use crate::values::{counted, Tracked};
 
 /// A key and its hash.
@@ -208,5 +209,20 @@ mod tests {
     #[test]
     fn all_families() -> Result {
         (0..3).try_for_each(|seed| run(&FAMILIES, 150, seed))
+    }
+    /// What comes first in a walk is no hint at what comes first in another map.
+    #[test]
+    fn each_map_has_an_order_of_its_own() -> Result {
+        const KEYS: u64 = 100;
+        let order = || -> Result<KVec<u64>> {
+            let map = filled::<Good>(0..KEYS, QUIET)?;
+            let mut order = KVec::with_capacity(KEYS as usize, GFP_KERNEL)?;
+            map.range(|key, _| order.push_within_capacity(key.number()).is_ok());
+            check_eq!(order.len() as u64, KEYS);
+            Ok(order)
+        };
+        let first = order()?;
+        check!(order()?[..] != first[..]);
+        Ok(())
     }
 }

@@ -32,6 +32,7 @@ mod suite_map;
 mod suite_memory;
 mod suite_nomem;
 mod suite_oracle;
+mod suite_pointers;
 mod suite_random;
 mod suite_range;
 mod suite_states;
