@@ -52,11 +52,14 @@ reporting() {
 c_api() { reporting c-api syncmap_ctest ctest; }
 
 # mistake NAME MESSAGE: loads and unloads the careless module; whether the log says
-# so, and tells who it was.
+# so, and tells who it was, and nothing of the module has been called afterwards.
 mistake() {
 	dmesg -c >/dev/null
-	insmod /syncmap_careless.ko mistake="$1" && rmmod syncmap_careless &&
-		logged "module syncmap_careless $2"
+	insmod /syncmap_careless.ko mistake="$1" || return
+	rmmod syncmap_careless || return
+	dmesg -c >/tmp/careless
+	grep -qF "module syncmap_careless $2" /tmp/careless &&
+		! grep -qF "released too late" /tmp/careless
 }
 
 careless() {

@@ -136,23 +136,28 @@ void loads_in_sections(void)
 {
 	struct syncmap *map = make_counted();
 	static DEFINE_SPINLOCK(lock);
+	int few = KEYS / 4, round, i, old, new;
 	struct counted *seen;
-	int round, i;
 
-	for (i = 0; i < KEYS; i++)
+	for (i = 0; i < KEYS - few; i++)
 		expect(!syncmap_store(map, key(i), 8, new_counted(),
 				      GFP_KERNEL));
 	for (round = 0; round < 10; round++) {
-		/* Something deleted, which the next new key expunges. */
-		for (i = 0; i < KEYS / 2; i++)
-			put_counted(syncmap_delete(map, key(i), 8));
-		for (i = 0; i < KEYS / 2; i++)
-			expect(!syncmap_store(map, key(i), 8, new_counted(),
-					      GFP_KERNEL));
+		/*
+		 * What is deleted is expunged by the new keys, so that the
+		 * promotion has something to free.
+		 */
+		old = round % 2 ? KEYS - few : 0;
+		new = KEYS - few - old;
+		for (i = 0; i < few; i++)
+			put_counted(syncmap_delete(map, key(old + i), 8));
+		for (i = 0; i < few; i++)
+			expect(!syncmap_store(map, key(new + i), 8,
+					      new_counted(), GFP_KERNEL));
 		spin_lock(&lock);
 		rcu_read_lock();
 		for (i = 0; i < 2 * KEYS; i++) {
-			seen = syncmap_load(map, key(i % KEYS), 8);
+			seen = syncmap_load(map, key(few + i % (KEYS / 2)), 8);
 			expect(!IS_ERR_OR_NULL(seen));
 			put_counted(seen);
 			expect(!syncmap_load(map, "absent 8", 8));
