@@ -8,7 +8,7 @@ export KDIR KERNEL FLAVOUR KERNELS FLAVOURS TIMEOUT NO_KVM ONLY V QUICK SYNCMAP_
 modules install clean:
 	+@scripts/kdir.sh $@
 
-run test matrix bench check help:
+run test mutants matrix bench check help:
 	@scripts/$@.sh
 
 update-kernel:
@@ -18,4 +18,4 @@ clean-cache:
 	@scripts/clean-cache.sh
 
 .DEFAULT_GOAL := modules
-.PHONY: modules install clean run test matrix bench check help update-kernel clean-cache
+.PHONY: modules install clean run test mutants matrix bench check help update-kernel clean-cache

@@ -128,6 +128,9 @@ litmus() {
 	return "$status"
 }
 
+# Whether the patches still apply that show that the tests can fail.
+mutants() { "$SCRIPTS/mutants.sh" --check; }
+
 # Judges made-up results; draws nothing, for which this root has no plotter.
 report() { in_root -- python3 tests/bench/report.py --self-test; }
 
@@ -150,6 +153,7 @@ check "clippy" lints
 check "modules elsewhere" elsewhere
 check "rustdoc of the library crate" documentation
 check "litmus tests" litmus
+check "mutants" mutants
 check "kernel-doc" kernel_doc
 check "header for userspace, C and C++" uapi_header
 check "userspace programs" "$SCRIPTS/programs.sh" samples tests/kselftest tests/fuzz

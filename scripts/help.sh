@@ -10,6 +10,8 @@ make test           KUnit on User Mode Linux, device tests under QEMU; ends
                     with "N passed, N failed"
 make matrix         the device tests on each of Debian's stock kernels: 7.3 and
                     7.2; cloud, rt and amd64
+make mutants        break one rule at a time, and see that the tests notice; ends
+                    with "N passed, N failed"
 make bench          measure the map against its peers, in the kernel and in
                     userspace, and write docs/benchmarks.md
 make check          formatting, lints, documentation, memory orderings, scripts,
