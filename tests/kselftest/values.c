@@ -181,6 +181,16 @@ static void one_buffer_for_all(void)
 		  SYNCMAP_RESULT_FOUND | SYNCMAP_RESULT_STORED);
 	expect(same_bytes(bytes(buf, op.out_len), text("old bytes")));
 	expect(holds(map, text("same bytes"), text("same bytes")));
+
+	/* The key is read once: the result takes its place. */
+	memcpy(buf, "same bytes", sizeof(buf));
+	store(map, text(buf), text("old bytes"));
+	op = new_op(text(buf));
+	set_buf(&op, buf, sizeof(buf));
+	expect_eq(run_op(map, SYNCMAP_CMD_LOAD_AND_DELETE, &op),
+		  SYNCMAP_RESULT_FOUND | SYNCMAP_RESULT_DELETED);
+	expect(same_bytes(bytes(buf, op.out_len), text("old bytes")));
+	expect(!present(map, text("same bytes")));
 }
 
 static void every_open_is_a_map(void)
