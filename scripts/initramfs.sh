@@ -23,7 +23,7 @@ chmod 755 "$tree/init"
 cp "$job" "$tree/job"
 say "$lines" >"$tree/lines"
 say "export SYNCMAP_PATIENCE=$(patience)" >"$tree/settings"
-say 'root:x:0:0::/:/bin/sh' 'nobody:x:65534:65534::/:/bin/sh' >"$tree/etc/passwd"
+printf '%s:/:/bin/sh\n' root:x:0:0: nobody:x:65534:65534: >"$tree/etc/passwd"
 for pair in "$@"; do
 	mkdir -p "$tree$(dirname "${pair#*=}")"
 	cp "${pair%%=*}" "$tree${pair#*=}"
