@@ -3,13 +3,17 @@
 # Only delegates: Kbuild lists the objects, scripts/ does the work.
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
-export KDIR KERNEL FLAVOUR KERNELS FLAVOURS TIMEOUT NO_KVM ONLY V QUICK SYNCMAP_CACHE SYNCMAP_MIRROR
+export KDIR KERNEL FLAVOUR KERNELS FLAVOURS TIMEOUT NO_KVM ONLY LONG V QUICK \
+	SYNCMAP_CACHE SYNCMAP_MIRROR
 
 modules install clean:
 	+@scripts/kdir.sh $@
 
 run test mutants matrix bench check help:
 	@scripts/$@.sh
+
+tools:
+	@scripts/tools.sh make
 
 update-kernel:
 	@UPDATE=1 scripts/kernel.sh
@@ -18,4 +22,5 @@ clean-cache:
 	@scripts/clean-cache.sh
 
 .DEFAULT_GOAL := modules
-.PHONY: modules install clean run test mutants matrix bench check help update-kernel clean-cache
+.PHONY: modules install clean run test mutants matrix bench check help tools \
+	update-kernel clean-cache

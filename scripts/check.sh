@@ -160,6 +160,7 @@ check "userspace programs" "$SCRIPTS/programs.sh" samples tests/kselftest tests/
 check "the description for syzkaller" "$SCRIPTS/syzlang.sh"
 check "the report of the bench" report
 check "the model on the host" "$SCRIPTS/model.sh" --check
+check "the tools, their manual and versions" "$SCRIPTS/tools.sh" check
 check "shellcheck" scripts
 check "checkpatch" c_style
 

@@ -16,6 +16,7 @@ make bench          measure the map against its peers, in the kernel and in
                     userspace, and write docs/benchmarks.md
 make check          formatting, lints, documentation, memory orderings, scripts,
                     C style
+make tools          build syncmapctl, the program for named maps, from tools/
 make                build the modules for your own kernel, KDIR
 make install        install them there (as root)
 make clean          remove what make has built in this folder
@@ -32,8 +33,9 @@ FLAVOUR         cloud, amd64 or rt (default: cloud); or debug, a kernel that
 KERNELS         series for make matrix (default: "7.3 7.2")
 FLAVOURS        flavours for make matrix (default: "cloud rt amd64")
 TIMEOUT         seconds a guest may take
-ONLY            kunit or device, the one part of the tests to run; kernel, host
-                or syscall, the one part of the bench
+ONLY            kunit, device or tools, the one part of the tests to run; kernel,
+                host or syscall, the one part of the bench
+LONG=1          more of what takes long: a million keys through syncmapctl
 QUICK=1         a bench of under five minutes instead of 45
 V=1             show everything that the tests say
 NO_KVM          set it to emulate although KVM seems usable
