@@ -7,6 +7,8 @@
 export SYNCMAP_KO=/syncmap.ko SYNCMAP_BLOCKLIST_KO=/blocklist.ko SYNCMAP_SLEEP=1
 # shellcheck source=scripts/job-modules.sh
 . /job-modules.sh
+# shellcheck source=tests/tools/job-tools.sh
+. /job-tools.sh
 
 begin module 7
 check "the module loads" insmod $SYNCMAP_KO
@@ -65,6 +67,7 @@ insmod $SYNCMAP_KO
 c_api
 rmmod syncmap
 careless
+tools
 
 insmod $SYNCMAP_KO 2>/dev/null || loaded || exit 1
 for program in /tests/*; do

@@ -85,9 +85,29 @@ faults() {
 	add "faults and fuzzing" "$WORK/fuzz/output.log"
 }
 
+# The tools, as far as they can be tested without a device.
+tools() {
+	local status=0
+	"$SCRIPTS/tools.sh" test >"$WORK/tools.out" 2>&1 || status=$?
+	{
+		say "## begin tools"
+		awk -f "$SCRIPTS/libtest.awk" "$WORK/tools.out"
+		[ "$status" -ne 101 ] || status=1
+		say "## end tools $status"
+	} >"$WORK/tools.log"
+	add tools "$WORK/tools.log"
+}
+
 device() {
-	local out programs small source name dir=device${UML:+-uml} files=()
+	local out programs small source name tools dir=device${UML:+-uml} files=()
 	mkdir -p "$WORK/$dir"
+	tools=$("$SCRIPTS/tools.sh") || return
+	for name in syncmapctl client-tests; do
+		files+=("$tools/$name=/$name")
+	done
+	files+=("$SCRIPTS/libtest.awk=/libtest.awk"
+		"$SOURCE/tests/tools/job-tools.sh=/job-tools.sh")
+	[ -z "${LONG:-}" ] || files+=(/dev/null=/long)
 	out=$(MODULES=1 "$SCRIPTS/module.sh") || return
 	programs=$("$SCRIPTS/programs.sh" samples tests/kselftest) || return
 	for source in "$SOURCE"/tests/kselftest/*.c; do
@@ -115,8 +135,8 @@ model() {
 	add "host model" "$WORK/model/output.log"
 }
 
-# Meant for working on one part: ONLY=model, kunit, faults or device; or with
-# FLAVOUR=debug ONLY=planted.
+# Meant for working on one part: ONLY=model, tools, kunit, faults or device; or
+# with FLAVOUR=debug ONLY=planted.
 wanted() { [ -z "${ONLY:-}" ] || [ "$ONLY" = "$1" ]; }
 
 # part NAME TITLE: one of them, as a step.
@@ -124,7 +144,7 @@ part() { ! wanted "$1" || step "$2" "$1"; }
 
 debug=
 [ "$FLAVOUR" != debug ] || debug=1
-parts=(model kunit faults device)
+parts=(model tools kunit faults device)
 [ -z "$debug" ] || parts=(kunit device kunit device planted planted)
 STEPS=4
 for name in "${parts[@]}"; do
@@ -141,7 +161,10 @@ step "Kernel" "$SCRIPTS/kernel.sh"
 [ -z "$own" ] || step "Debug kernel (User Mode Linux)" "$SCRIPTS/own.sh" kunit
 lock_work
 step "Tests of the test machinery" self_tests
-[ -n "$debug" ] || part model "Model on the host"
+if [ -z "$debug" ]; then
+	part model "Model on the host"
+	part tools "Tests of the tools"
+fi
 UML=kunit part kunit "KUnit suites on User Mode Linux"
 [ -n "$debug" ] || part faults "Failures and fuzzing on User Mode Linux"
 if [ -n "$debug" ]; then
