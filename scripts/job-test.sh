@@ -27,8 +27,9 @@ check "and unloads again" unloaded
 echo "## end module $failures"
 
 # Modules that use it, in every order; and userspace, by the sample client.
+debugfs=/sys/kernel/debug/syncmap
 used() { grep '^syncmap ' /proc/modules | grep -qF "$1"; }
-begin samples 24
+begin samples 26
 check "a module that uses syncmap does not load without it" \
 	fails insmod /blocklist.ko
 check "syncmap loads" insmod $SYNCMAP_KO
@@ -42,7 +43,10 @@ check "the list shows addresses" \
 check "the module counts as a user" \
 	test "$(/client names | awk '$NF == "blocklist" { print $1, $4, $5 }')" = \
 	"0600 1 1"
+check "debugfs tells what it holds" \
+	grep -q '^blocklist named 0 1 [0-9]* 1$' $debugfs/modules
 check "blocklist unloads" rmmod blocklist
+check "and then no more" fails grep -q blocklist $debugfs/modules
 check "its map stays" test "$(/client blocklist get 10.1.2.3)" = 1
 check "for it to come back to" insmod /blocklist.ko
 check "where it counts anew" \

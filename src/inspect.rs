@@ -4,6 +4,7 @@
 
 use crate::entry::{Entry, State};
 use crate::hash::Key;
+use crate::helpers::cond_resched;
 use crate::map::Map;
 use crate::object::Object;
 use crate::rcu::Shared;
@@ -86,6 +87,22 @@ impl<K: Key, P: Policy> Map<K, P> {
             expunged: counters.expunged.get(),
             sweeps: counters.sweeps.get(),
         }
+    }
+
+    /// The most buckets, of six keys each, that any lookup looks at now. Process context; O(n), but
+    /// holds nobody up.
+    pub fn longest_probe(&self) -> usize {
+        let mut longest = 0;
+        let mut next = Some(0);
+        while let Some(hash) = next {
+            let guard = rcu::read_lock();
+            let leaf = self.roots.dirty(&guard).leaf(hash, &guard);
+            longest = longest.max(leaf.longest_probe());
+            next = leaf.end();
+            drop(guard);
+            cond_resched();
+        }
+        longest
     }
 
     /// Waits until everything that was overwritten or deleted so far has been freed. Sleeps, for

@@ -7,6 +7,7 @@ use kernel::fs::file::{flags, File};
 use kernel::miscdevice::{MiscDevice, MiscDeviceRegistration};
 use kernel::page::PAGE_SIZE;
 use kernel::prelude::*;
+use kernel::seq_file::SeqFile;
 use kernel::sync::{new_mutex, Arc, Mutex, SetOnce};
 use kernel::transmute::AsBytes;
 use kernel::uaccess::{UserPtr, UserSlice};
@@ -68,6 +69,10 @@ impl MiscDevice for OpenMap {
         }
     }
 
+    fn show_fdinfo(me: Pin<&Self>, m: &SeqFile, _file: &File) {
+        me.show(m);
+    }
+
     fn ioctl(me: Pin<&Self>, _file: &File, cmd: u32, arg: usize) -> Result<isize> {
         let me = me.get_ref();
         let command = Command::from_ioctl(cmd)?;
@@ -91,7 +96,7 @@ impl MiscDevice for OpenMap {
 }
 
 impl OpenMap {
-    fn shared(&self) -> &SharedMap {
+    pub(crate) fn shared(&self) -> &SharedMap {
         self.attached.as_ref().unwrap_or(&self.own)
     }
 

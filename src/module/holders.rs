@@ -6,6 +6,7 @@
 use kernel::alloc::Flags;
 use kernel::bindings;
 use kernel::ffi::{c_char, c_void};
+use kernel::fmt;
 use kernel::prelude::*;
 use kernel::rbtree::{Entry, RBTree, RBTreeNode, RBTreeNodeReservation};
 use kernel::str::CStr;
@@ -136,6 +137,31 @@ impl Holders {
                 None
             }
         }
+    }
+
+    /// Shows what modules hold, one map in a line.
+    pub(crate) fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let held = self.held.lock();
+        for ((module, _), held) in held.iter() {
+            let module = name_of(core::ptr::without_provenance_mut(*module));
+            match held {
+                Held::Named(map, count) => f.write_fmt(fmt!(
+                    "{} named 0 {} {} {}\n",
+                    module,
+                    map.map.len(),
+                    map.map.bytes(),
+                    count
+                ))?,
+                Held::Own(map) => f.write_fmt(fmt!(
+                    "{} own {} {} {} 1\n",
+                    module,
+                    map.key_len(),
+                    map.len(),
+                    map.bytes()
+                ))?,
+            }
+        }
+        Ok(())
     }
 
     /// Takes back what a module that has run its last has forgotten to give back.

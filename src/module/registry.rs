@@ -10,8 +10,10 @@ use core::ptr::NonNull;
 use kernel::alloc::Flags;
 use kernel::bindings;
 use kernel::ffi::c_void;
+use kernel::fmt;
 use kernel::prelude::*;
 use kernel::rbtree::{Entry, RBTree, RBTreeNodeReservation};
+use kernel::str::BStr;
 use kernel::sync::atomic::{Acquire, Atomic, Relaxed, Release};
 use kernel::sync::{new_condvar, new_mutex, Arc, CondVar, Mutex};
 use syncmap::gfp::RETRY_MAYFAIL;
@@ -84,6 +86,12 @@ impl Name {
 
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        BStr::from_bytes(self.bytes()).fmt(f)
     }
 }
 
@@ -240,6 +248,11 @@ impl SharedMap {
     /// Counts a user, or counts one out.
     pub(crate) fn add_users(&self, by: i32) {
         self.users.add(by as u32, Relaxed);
+    }
+
+    /// Open files that are attached to it, and references of modules.
+    pub(crate) fn users(&self) -> u32 {
+        self.users.load(Relaxed)
     }
 }
 
@@ -453,29 +466,39 @@ impl Registry {
 
     /// The first named map behind a name, or of all.
     pub(crate) fn next(&self, behind: Option<&Name>) -> Option<Listed> {
-        let state = self.state.lock();
-        let cursor = match behind {
-            None => state.names.cursor_front()?,
-            Some(behind) => state.names.cursor_lower_bound(behind)?,
-        };
-        let (name, Named { map, access }) = match Some(cursor.current().0) == behind {
-            true => cursor.peek_next()?,
-            false => cursor.current(),
-        };
-        Some(Listed {
+        self.behind(behind, |name, Named { map, access }| Listed {
             name: *name,
             // SAFETY: Filled in by its constructors.
             uid: unsafe { syncmap_access_uid_here(access) },
             // SAFETY: As above.
             gid: unsafe { syncmap_access_gid_here(access) },
             mode: access.mode,
-            users: map.users.load(Relaxed),
+            users: map.users(),
             entries: map.map.len(),
             bytes: map.map.bytes(),
         })
     }
 
-    /// The name of a map, for messages.
+    /// The same, but the map itself.
+    pub(crate) fn next_map(&self, behind: Option<&Name>) -> Option<(Name, Arc<SharedMap>)> {
+        self.behind(behind, |name, named| (*name, named.map.clone()))
+    }
+
+    /// What `look` makes of the first name behind another one, or of all.
+    fn behind<R>(&self, behind: Option<&Name>, look: impl FnOnce(&Name, &Named) -> R) -> Option<R> {
+        let state = self.state.lock();
+        let cursor = match behind {
+            None => state.names.cursor_front()?,
+            Some(behind) => state.names.cursor_lower_bound(behind)?,
+        };
+        let (name, named) = match Some(cursor.current().0) == behind {
+            true => cursor.peek_next()?,
+            false => cursor.current(),
+        };
+        Some(look(name, named))
+    }
+
+    /// The name of a map, if it has one still.
     pub(crate) fn name_of(&self, map: &Arc<SharedMap>) -> Option<Name> {
         let state = self.state.lock();
         let mut names = state.names.iter();

@@ -14,10 +14,12 @@ mod holders;
 mod names;
 mod ops;
 mod registry;
+mod show;
 
 use capi::Exports;
 use device::OpenMap;
 use registry::Registry;
+use show::DebugFs;
 
 module! {
     type: SyncmapModule,
@@ -54,6 +56,8 @@ struct SyncmapModule {
     // modules that use the API; names are taken away.
     #[pin]
     _device: compat::Registration<OpenMap>,
+    #[pin]
+    _debugfs: DebugFs,
     _names: Names,
     _exports: Exports,
     #[pin]
@@ -98,6 +102,7 @@ impl kernel::InPlaceModule for SyncmapModule {
                     Exports::new()?
                 },
                 _names: Names,
+                _debugfs <- DebugFs::new(),
                 // The last to come: from here on there are users.
                 _device <- compat::Registration::register(MiscDeviceOptions { name: c"syncmap" }),
             }? Error))

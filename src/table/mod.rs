@@ -396,6 +396,11 @@ impl<'p, K: Key> Leaf<'p, K> {
         1 + core::iter::successors(first, |segment| segment.get().next()).count()
     }
 
+    /// The most buckets that a lookup of one of its hashes looks at.
+    pub(crate) fn longest_probe(&self) -> usize {
+        self.segment.longest_probe()
+    }
+
     /// The first hash behind those of the leaf, unless they are the last.
     pub(crate) fn end(&self) -> Option<u32> {
         self.end

@@ -239,6 +239,28 @@ impl<K: Key> Segment<K> {
         places.filter_map(|at| Some((at, self.buckets.get(at)?)))
     }
 
+    /// The most buckets that the lookup of any hash looks at, here and in the rest of the chain.
+    pub(super) fn longest_probe(&self) -> usize {
+        let homes = 0..self.buckets.len();
+        homes.map(|home| self.probe_length(home)).max().unwrap_or(0)
+    }
+
+    /// The buckets that a lookup looks at which begins at that home, and finds nothing.
+    fn probe_length(&self, home: usize) -> usize {
+        let mut length = 0;
+        let mut segment = Some(self);
+        while let Some(here) = segment {
+            for (_, bucket) in here.buckets_from(home) {
+                length += 1;
+                if read_once(&bucket.tags) & tags::MORE == 0 {
+                    break;
+                }
+            }
+            segment = here.next().map(Shared::get);
+        }
+        length
+    }
+
     /// Whether this is the first of several.
     pub(super) fn is_chain(&self) -> bool {
         !read_once(&self.head.next).is_null()

@@ -279,6 +279,15 @@ impl OwnedMap {
         with_map!(self.any(), |map| map.len())
     }
 
+    pub(crate) fn bytes(&self) -> usize {
+        with_map!(self.any(), |map| map.bytes())
+    }
+
+    /// Bytes of every key; 0 if they vary.
+    pub(crate) fn key_len(&self) -> usize {
+        Passed(self.0, PhantomData).head().key_len
+    }
+
     /// See [`Borrowed::mute`].
     pub(crate) fn mute(&self) {
         with_map!(self.any(), |map| map.policy().mute());

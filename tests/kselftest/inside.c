@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What is shown of maps from the inside: fdinfo, and the files in debugfs. */
+#include <fcntl.h>
+
+#include "stress.h"
+
+#define DEBUGFS	"/sys/kernel/debug/syncmap/"
+
+static void need_debugfs(void)
+{
+	if (access(DEBUGFS "maps", R_OK))
+		skip("there is no debugfs at /sys/kernel/debug");
+}
+
+/* A figure in the fdinfo of a file of this process. */
+static long long figure(int map, const char *what)
+{
+	char path[64], line[128], name[64];
+	long long number = -1, found = -1;
+	FILE *fdinfo;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", map);
+	fdinfo = fopen(path, "r");
+	expect(fdinfo);
+	while (fgets(line, sizeof(line), fdinfo))
+		if (sscanf(line, "%63[^:]:\t%lld\n", name, &number) == 2 &&
+		    !strcmp(name, what)) {
+			expect_eq(found, -1);
+			found = number;
+		}
+	fclose(fdinfo);
+	return found;
+}
+
+/* The name in the fdinfo of a file; an empty one if there is none. */
+static struct label name_of(int map)
+{
+	struct label name = { "" };
+	char path[64], line[128];
+	FILE *fdinfo;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", map);
+	fdinfo = fopen(path, "r");
+	expect(fdinfo);
+	while (fgets(line, sizeof(line), fdinfo))
+		if (sscanf(line, "name:\t%47s\n", name.text) == 1)
+			break;
+	fclose(fdinfo);
+	return name;
+}
+
+static void fdinfo(void)
+{
+	const int map = open_map();
+	struct syncmap_stats now;
+	int i;
+
+	expect_eq(figure(map, "entries"), 0);
+	fill(map, "key", 100);
+	for (i = 0; i < 300; i++)
+		expect(!present(map, text("missing")));
+	for (i = 0; i < 10; i++)
+		expect(delete(map, text(label("key", i).text)));
+	now = stats(map);
+	expect_eq(now.entries, 90);
+	expect(now.promotions > 0);
+	expect_eq(figure(map, "entries"), 90);
+	expect_eq(figure(map, "promotions"), now.promotions);
+	expect_eq(figure(map, "amended"), now.amended);
+	expect_eq(figure(map, "misses"), now.misses);
+	expect(figure(map, "bytes") > 0);
+	expect(figure(map, "retired_bytes") >= 0);
+	expect(figure(map, "read_slots") >= 90);
+	expect(figure(map, "dirty_slots") >= 0);
+	expect(figure(map, "expunged") >= 0);
+	expect(figure(map, "sweeps") >= 0);
+}
+
+static void fdinfo_name(void)
+{
+	const int map = open_map();
+
+	expect(!*name_of(map).text);
+	expect_eq(attach(map, "inside", SYNCMAP_ATTACH_CREATE), 0);
+	expect(!strcmp(name_of(map).text, "inside"));
+	expect_eq(unlink_name(map, "inside"), 0);
+	expect(!*name_of(map).text);
+}
+
+/* What debugfs tells of a named map. */
+struct shown {
+	unsigned long long entries, bytes, retired, read, dirty, amended;
+	unsigned long long misses, promotions, expunged, sweeps, probe, users;
+};
+
+/* How many lines there are for a name; the last one is in @shown. */
+static int shown_maps(const char *wanted, struct shown *shown)
+{
+	FILE *maps = fopen(DEBUGFS "maps", "r");
+	char line[512], name[64];
+	int count = 0;
+
+	expect(maps);
+	expect(fgets(line, sizeof(line), maps));
+	expect(!strncmp(line, "entries bytes ", 14));
+	while (fgets(line, sizeof(line), maps)) {
+		struct shown s;
+
+		expect_eq(sscanf(line, "%llu %llu %llu %llu %llu %llu %llu %llu %llu %llu %llu %llu %63s",
+				 &s.entries, &s.bytes, &s.retired, &s.read,
+				 &s.dirty, &s.amended, &s.misses,
+				 &s.promotions, &s.expunged, &s.sweeps,
+				 &s.probe, &s.users, name), 13);
+		if (strcmp(name, wanted))
+			continue;
+		*shown = s;
+		count++;
+	}
+	fclose(maps);
+	return count;
+}
+
+static void named_maps(void)
+{
+	const int map = open_map();
+	struct shown shown;
+
+	need_debugfs();
+	expect_eq(shown_maps("inside", &shown), 0);
+	expect_eq(attach(map, "inside", SYNCMAP_ATTACH_CREATE), 0);
+	fill(map, "key", 5000);
+	expect_eq(shown_maps("inside", &shown), 1);
+	expect_eq(shown.entries, 5000);
+	expect_eq(shown.users, 1);
+	expect_eq(shown.promotions, stats(map).promotions);
+	expect(shown.bytes > 5000 * 8);
+	/* At least the home, and with SipHash never a long way from it. */
+	expect(shown.probe >= 1);
+	expect(shown.probe <= 21);
+	expect_eq(unlink_name(map, "inside"), 0);
+	expect_eq(shown_maps("inside", &shown), 0);
+}
+
+static void look(void *context, int number)
+{
+	const long long end = now_ms() + STRESS_MS;
+	struct shown shown;
+
+	(void)context;
+	(void)number;
+	while (now_ms() < end)
+		expect(shown_maps("inside-0", &shown) <= 1);
+}
+
+static void come_and_go(void *context, int number)
+{
+	const long long end = now_ms() + STRESS_MS;
+	char name[32];
+	int map;
+
+	(void)context;
+	if (number == 2)
+		look(context, number);
+	snprintf(name, sizeof(name), "inside-%d", number);
+	while (now_ms() < end) {
+		map = open_map();
+		expect_eq(attach(map, name, SYNCMAP_ATTACH_CREATE), 0);
+		fill(map, "key", 20);
+		expect_eq(figure(map, "entries"), 20);
+		expect_eq(unlink_name(map, name), 0);
+		close(map);
+	}
+}
+
+static void while_they_come_and_go(void)
+{
+	need_debugfs();
+	spawn_and_join(come_and_go, NULL, 3);
+}
+
+static void modules(void)
+{
+	FILE *modules;
+	char line[256];
+
+	need_debugfs();
+	modules = fopen(DEBUGFS "modules", "r");
+	expect(modules);
+	expect(fgets(line, sizeof(line), modules));
+	expect(!strcmp(line, "module kind key_len entries bytes references\n"));
+	fclose(modules);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct tap_case cases[] = {
+		{ "fdinfo has the figures of a map", fdinfo },
+		{ "and its name, as long as it has one", fdinfo_name },
+		{ "debugfs lists the named maps", named_maps },
+		{ "also while they come and go", while_they_come_and_go },
+		{ "and what modules hold", modules },
+	};
+
+	return tap_run(cases, ARRAY_SIZE(cases), argc, argv);
+}
