@@ -42,8 +42,8 @@ STEPS=5
 [ -z "${UML:-}" ] || STEPS=6
 step "Tools of this machine" "$SCRIPTS/host.sh"
 step "Toolchain root (Debian 13)" "$SCRIPTS/root.sh"
-step "Stock Debian kernel" "$SCRIPTS/kernel.sh"
-[ -z "${UML:-}" ] || step "Kernel on User Mode Linux" "$SCRIPTS/uml.sh"
+step "Kernel" "$SCRIPTS/kernel.sh"
+[ -z "${UML:-}" ] || step "Debug kernel (User Mode Linux)" "$SCRIPTS/own.sh" kunit
 lock_work
 dir=$WORK/torture${UML:+-uml}
 step "Modules, programs and the checker" build
