@@ -425,7 +425,7 @@ done
 "$SCRIPTS/host.sh"
 "$SCRIPTS/root.sh"
 "$SCRIPTS/kernel.sh"
-UML=kunit "$SCRIPTS/uml.sh"
+"$SCRIPTS/own.sh" kunit
 lock_work
 DIR=$WORK/mutants
 COPY=$DIR/source GUEST=$DIR/guest
