@@ -4,12 +4,12 @@
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
 export KDIR KERNEL FLAVOUR KERNELS FLAVOURS TIMEOUT NO_KVM ONLY LONG V QUICK \
-	SYNCMAP_CACHE SYNCMAP_MIRROR
+	TIME UML SYNCMAP_CACHE SYNCMAP_MIRROR
 
 modules install clean:
 	+@scripts/kdir.sh $@
 
-run test mutants matrix bench check help:
+run test torture mutants matrix bench check help:
 	@scripts/$@.sh
 
 tools:
@@ -22,5 +22,5 @@ clean-cache:
 	@scripts/clean-cache.sh
 
 .DEFAULT_GOAL := modules
-.PHONY: modules install clean run test mutants matrix bench check help tools \
+.PHONY: modules install clean run test torture mutants matrix bench check help tools \
 	update-kernel clean-cache

@@ -17,10 +17,11 @@ kernel=$(readlink -f "$(kernel_dir)")
 files() { find "$@" 2>/dev/null | sort; }
 rust=$(files src samples tests -path tests/model -prune -o -name '*.rs' -print)
 modules_c=$(grep -l '^#include <linux/module.h>' samples/*.c)
-kernel_c=$(files src include tests/bench/kernel tests/modules -name '*.[ch]')
+kernel_c=$(files src include tests/bench/kernel tests/modules tests/torture \
+	-name '*.[ch]')
 kernel_c+=" $modules_c"
 user_c=$(files samples tests -path tests/bench/kernel -prune -o \
-	-path tests/modules -prune -o -name '*.[ch]' -print |
+	-path tests/modules -prune -o -path tests/torture -prune -o -name '*.[ch]' -print |
 	grep -vxF "$modules_c")
 shell=$(grep -rlE '^#!/bin/(ba)?sh|shellcheck shell=' scripts tests .ci | sort)
 

@@ -10,6 +10,8 @@ make test           KUnit on User Mode Linux, device tests under QEMU; ends
                     with "N passed, N failed"
 make matrix         the device tests on each of Debian's stock kernels: 7.3 and
                     7.2; cloud, rt and amd64
+make torture        threads, interrupts and processors that come and go against
+                    one map, for TIME minutes; ends like make test
 make mutants        break one rule at a time, and see that the tests notice; ends
                     with "N passed, N failed"
 make bench          measure the map against its peers, in the kernel and in
@@ -32,9 +34,11 @@ FLAVOUR         cloud, amd64 or rt (default: cloud); or debug, a kernel that
                 checks everything, slowly: make test runs all tests on it
 KERNELS         series for make matrix (default: "7.3 7.2")
 FLAVOURS        flavours for make matrix (default: "cloud rt amd64")
+TIME            minutes that make torture takes (default: 10)
+UML=kunit       run it on User Mode Linux, at native speed
 TIMEOUT         seconds a guest may take
-ONLY            kunit, device or tools, the one part of the tests to run; kernel,
-                host or syscall, the one part of the bench
+ONLY            model, tools, kunit, faults, torture or device, the one part of
+                the tests to run; kernel, host or syscall, that of the bench
 LONG=1          more of what takes long: a million keys through syncmapctl
 QUICK=1         a bench of under five minutes instead of 45
 V=1             show everything that the tests say

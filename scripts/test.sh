@@ -135,8 +135,13 @@ model() {
 	add "host model" "$WORK/model/output.log"
 }
 
-# Meant for working on one part: ONLY=model, tools, kunit, faults or device; or
-# with FLAVOUR=debug ONLY=planted.
+torture() {
+	judged env UML=kunit "$SCRIPTS/torture.sh" --guest
+	add torture "$WORK/torture-uml/output.log"
+}
+
+# Meant for working on one part: ONLY=model, tools, kunit, faults, torture or
+# device; or with FLAVOUR=debug ONLY=planted.
 wanted() { [ -z "${ONLY:-}" ] || [ "$ONLY" = "$1" ]; }
 
 # part NAME TITLE: one of them, as a step.
@@ -144,14 +149,15 @@ part() { ! wanted "$1" || step "$2" "$1"; }
 
 debug=
 [ "$FLAVOUR" != debug ] || debug=1
-parts=(model tools kunit faults device)
+parts=(model tools kunit faults torture device)
 [ -z "$debug" ] || parts=(kunit device kunit device planted planted)
 STEPS=4
 for name in "${parts[@]}"; do
 	! wanted "$name" || STEPS=$((STEPS + 1))
 done
 own=
-if [ -n "$debug" ] || wanted kunit || wanted faults; then
+if [ -n "$debug" ] || wanted kunit || wanted faults ||
+	wanted torture; then
 	own=1
 	STEPS=$((STEPS + 1))
 fi
@@ -166,8 +172,10 @@ if [ -z "$debug" ]; then
 	part tools "Tests of the tools"
 fi
 UML=kunit part kunit "KUnit suites on User Mode Linux"
-[ -n "$debug" ] || part faults "Failures and fuzzing on User Mode Linux"
-if [ -n "$debug" ]; then
+if [ -z "$debug" ]; then
+	part faults "Failures and fuzzing on User Mode Linux"
+	part torture "A short torture on User Mode Linux"
+else
 	UML=kunit part device "Device tests on User Mode Linux"
 	UML=kunit part planted "Planted bugs on User Mode Linux"
 fi

@@ -5,16 +5,17 @@
 # of it for the checker of linearizability, and modules that come and go.  Sourced.
 
 torture_log=/tmp/torture.log
+scenario=torture
 debugfs=/sys/kernel/debug
 
 # The last line of figures, as far as it fits.
 progress() {
 	sed -n 's/.*syncmap-torture: \([0-9]* s: .*\)/\1/p' $torture_log |
-		tail -n 1 | cut -c1-66 | sed "s/^/$1: /"
+		tail -n 1 | sed "s/^/$1: /" | cut -c1-76
 }
 
 # torture SECONDS ARGUMENT...: tortures for so long, and leaves what the log says.
-# Every minute it tells how far it is.
+# Every half minute it tells how far it is.
 torture() {
 	for_seconds=$1
 	shift
@@ -23,12 +24,13 @@ torture() {
 	insmod /syncmap_torture.ko seconds="$for_seconds" "$@"
 	dmesg -c >$torture_log
 	grep -q 'Start of test' $torture_log || return
+	# In fifths of a second.
 	while ! grep -q 'End of test' $torture_log &&
-		[ $waited -lt $((2 * for_seconds + 120)) ]; do
-		sleep 1
+		[ $waited -lt $((10 * for_seconds + 600)) ]; do
+		sleep 0.2
 		waited=$((waited + 1))
 		dmesg -c >>$torture_log
-		[ $((waited % 60)) -ne 0 ] || progress "torture"
+		[ $((waited % 150)) -ne 0 ] || progress "$scenario"
 	done
 	rmmod syncmap_torture
 	dmesg -c >>$torture_log

@@ -96,6 +96,14 @@ static void unload_right_after_use(void)
 	}
 }
 
+/* How often it is to be unloaded under traffic; the torture wants more. */
+static int wanted_unloads(void)
+{
+	const char *wanted = getenv("SYNCMAP_UNLOADS");
+
+	return wanted ? atoi(wanted) : 3;
+}
+
 struct traffic {
 	int stop;
 	int opened;
@@ -131,7 +139,7 @@ static void unload_under_traffic(void)
 	need_loading();
 	for (i = 0; i < 2; i++)
 		spawn(open_and_use, traffic, i);
-	while (now_ms() < end || unloaded < 3) {
+	while (now_ms() < end || unloaded < wanted_unloads()) {
 		if (unload_module()) {
 			nap_ms(1);
 			continue;
@@ -145,6 +153,76 @@ static void unload_under_traffic(void)
 	expect(traffic->opened > 0);
 }
 
+/* The sample in Rust, which has a map of its own and one with a name. */
+static const char user[] = "rust_user";
+
+static int load_user(int file)
+{
+	return syscall(SYS_finit_module, file, "", 0) ? -errno : 0;
+}
+
+static int unload_user(void)
+{
+	return syscall(SYS_delete_module, user, O_NONBLOCK) ? -errno : 0;
+}
+
+/* Uses the named map of that module, which is there or not, and makes others. */
+static void name_and_use(void *context, int number)
+{
+	struct traffic *traffic = context;
+	const char *const name = number % 2 ? "settings" : "torture";
+	int i, map;
+
+	while (!__atomic_load_n(&traffic->stop, __ATOMIC_RELAXED)) {
+		map = try_open(O_RDWR);
+		if (map < 0) {
+			nap_ms(1);
+			continue;
+		}
+		if (!attach(map, name, SYNCMAP_ATTACH_CREATE)) {
+			for (i = 0; i < 10; i++)
+				disturb(map, i + number);
+			store(map, text("sessions"), text("20"));
+		}
+		if (i % 3 == 0)
+			unlink_name(map, name);
+		close(map);
+		__atomic_fetch_add(&traffic->opened, 1, __ATOMIC_RELAXED);
+	}
+}
+
+/* Both modules come and go, while maps with names are made and used. */
+static void unload_with_a_user(void)
+{
+	struct traffic *traffic = shared_memory(sizeof(*traffic));
+	const char *const path = getenv("SYNCMAP_USER_KO");
+	int unloaded = 0, i, file;
+
+	need_loading();
+	if (!path)
+		skip("SYNCMAP_USER_KO does not say where the module is");
+	file = open(path, O_RDONLY | O_CLOEXEC);
+	expect(file >= 0);
+	for (i = 0; i < 2; i++)
+		spawn(name_and_use, traffic, i);
+	spawn(open_and_use, traffic, 2);
+	while (unloaded < wanted_unloads()) {
+		expect_eq(load_user(file), 0);
+		/* A user, and it alone, keeps it from going at any rate. */
+		expect_eq(unload_module(), -EAGAIN);
+		nap_ms(unloaded % 4);
+		expect_eq(unload_user(), 0);
+		while (unload_module())
+			nap_ms(1);
+		unloaded++;
+		expect_eq(load_module(""), 0);
+	}
+	__atomic_store_n(&traffic->stop, 1, __ATOMIC_RELAXED);
+	join(3);
+	diag("unloaded %d times, opened %d times", unloaded, traffic->opened);
+	expect(traffic->opened > 0);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct tap_case cases[] = {
@@ -154,6 +232,7 @@ int main(int argc, char **argv)
 		{ "unloaded right after use, 20 times",
 		  unload_right_after_use },
 		{ "unloaded under traffic", unload_under_traffic },
+		{ "unloaded with a user, under traffic", unload_with_a_user },
 	};
 	const int ret = tap_run(cases, ARRAY_SIZE(cases), argc, argv);
 

@@ -10,7 +10,7 @@ use core::cell::UnsafeCell;
 use kernel::prelude::*;
 use kernel::seq_file::SeqFile;
 use kernel::seq_print;
-use kernel::sync::atomic::{Atomic, Full};
+use kernel::sync::atomic::{Atomic, Full, Relaxed};
 use kernel::sync::rcu;
 use syncmap::map::LoadOrStore;
 use syncmap::object::Fixed;
@@ -28,6 +28,9 @@ const OPERATIONS_MAX: usize = 60;
 
 /// So many maps end later than they are used: an end waits for a grace period, unless that is over.
 const KEPT: usize = 32;
+
+/// So many times one looks whether another has come.
+const PATIENCE: usize = 500;
 
 /// No value; all others are less.
 const NONE: u64 = u64::MAX;
@@ -87,6 +90,8 @@ pub(crate) struct Recorder {
     seed: u64,
     number: u64,
     clock: Atomic<u64>,
+    /// How many have come to where they wait for each other.
+    arrivals: Atomic<u64>,
     players: KVec<Seat>,
     maps: KVec<Option<Pin<KBox<Recorded>>>>,
     promotions: usize,
@@ -122,6 +127,7 @@ impl Recorder {
             seed,
             number: 0,
             clock: Atomic::new(0),
+            arrivals: Atomic::new(0),
             players,
             maps,
             promotions: 0,
@@ -165,6 +171,9 @@ impl Recorder {
         let player = unsafe { &mut *player.0.get() };
         let atomic = thread + 1 == self.players.len() && thread > 0;
         for _ in 0..self.operations {
+            if player.random.once_in(2) {
+                self.meet();
+            }
             player.operate(self, map, atomic);
             // Mostly at once, so that operations meet.
             match player.random.below(32) {
@@ -173,6 +182,20 @@ impl Recorder {
                 n if n < 8 => spin(n),
                 _ => {}
             }
+        }
+    }
+
+    /// Waits a little for another one that comes here, to go on at the same moment.
+    fn meet(&self) {
+        let arrivals = self.arrivals.fetch_add(1u64, Full) + 1;
+        if arrivals % 2 == 0 {
+            return;
+        }
+        for _ in 0..PATIENCE {
+            if self.arrivals.load(Relaxed) != arrivals {
+                return;
+            }
+            spin(1);
         }
     }
 

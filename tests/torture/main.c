@@ -77,12 +77,12 @@ static const char * const plants[PLANTS] = {
 	[PLANT_BYTES] = "bytes",
 };
 
-struct range {
+struct bounds {
 	const char *name;
 	unsigned int value, min, max;
 };
 
-static int check_range(const struct range *range)
+static int check_range(const struct bounds *range)
 {
 	if (range->value >= range->min && range->value <= range->max)
 		return 0;
@@ -93,7 +93,7 @@ static int check_range(const struct range *range)
 
 static int check_params(void)
 {
-	const struct range ranges[] = {
+	const struct bounds ranges[] = {
 		{ "nreaders", nreaders, 0, 64 },
 		{ "nwriters", nwriters, 1, 64 },
 		{ "ntriers", ntriers, 0, 64 },

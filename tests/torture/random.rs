@@ -22,9 +22,9 @@ impl Random {
         mix(self.0)
     }
 
-    /// Less than `n`.
+    /// Less than `n`, which is not 0.
     pub(crate) fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
+        self.next() % n.max(1)
     }
 
     /// True once in `n` times.
