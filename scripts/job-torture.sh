@@ -4,8 +4,6 @@
 # What make torture does inside the guest; /torture says for how many seconds.  If
 # none, it is make test that wants to see that all of it works.
 
-# shellcheck source=scripts/job-modules.sh
-. /job-modules.sh
 # shellcheck source=scripts/torture-parts.sh
 . /torture-parts.sh
 read -r time </torture

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh
 #
-# For the jobs of guests, after job-modules.sh: the torture of the map, histories
+# For the jobs of guests: the torture of the map, histories
 # of it for the checker of linearizability, and modules that come and go.  Sourced.
 
+# shellcheck source=scripts/job-modules.sh
+. /job-modules.sh
 torture_log=/tmp/torture.log
 scenario=torture
 debugfs=/sys/kernel/debug
@@ -109,7 +111,6 @@ scenario() {
 	scenario=$1
 	shift
 	check "$scenario, for $1 seconds" survives "$@" "seed=$seed"
-	worked=
 	case $scenario in
 	memory*) check "$scenario: all happened" all_have_worked refused squeezed ;;
 	faults*) check "$scenario: all happened" all_have_worked refused ;;
@@ -187,8 +188,10 @@ histories() {
 	begin histories 7
 	check "some are recorded" sample
 	check "in which much happens at the same time" overlaps
+	# shellcheck disable=SC2016 # awk's
 	check "a value that was never stored is noticed" wrong \
 		'/ load . = [0-9]/ && !done++ { $NF = 999999 } { print }'
+	# shellcheck disable=SC2016
 	check "a value that is missing is noticed" wrong \
 		'/ swap . [0-9]* = [0-9]/ && !done++ { $NF = "-" } { print }'
 	check "three threads and interrupts: linearizable" \

@@ -79,10 +79,7 @@ void torture_call(u64 context, void (*fn)(void *arg), void *arg)
 
 void torture_pause(u64 usecs)
 {
-	if (usecs)
-		usleep_range(usecs, 2 * usecs);
-	else
-		yield();
+	usleep_range(usecs, 2 * usecs);
 }
 
 void torture_spin(u64 loops)

@@ -31,8 +31,13 @@ pub(crate) fn call<F: FnMut() + Send>(context: u64, mut f: F) {
 
 /// Sleeps for so long, or more; if 0, lets others run. Process context.
 pub(crate) fn pause(micros: u64) {
-    // SAFETY: May be called in process context.
-    unsafe { torture_pause(micros) };
+    // SAFETY: Both may be called in process context.
+    unsafe {
+        match micros {
+            0 => kernel::bindings::yield_(),
+            micros => torture_pause(micros),
+        }
+    }
 }
 
 /// Waits actively.

@@ -47,9 +47,11 @@ static int play(void *arg)
 			return 0;
 		seen = READ_ONCE(rec->round);
 		/* All at the same time. */
-		atomic_dec(&rec->ready);
-		while (atomic_read_acquire(&rec->ready) > 0)
-			torture_pause(0);
+		if (atomic_dec_and_test(&rec->ready))
+			wake_up_all(&rec->waiting);
+		else
+			wait_event_idle(rec->waiting,
+					!atomic_read(&rec->ready));
 		syncmap_record_play(rec->recorder, player->number);
 		if (atomic_dec_and_test(&rec->left))
 			complete(&rec->done);

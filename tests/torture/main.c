@@ -14,32 +14,97 @@
 
 #include "torture.h"
 
-#define NUMBER(name, value, text)					\
-	static unsigned int name = value;				\
-	module_param(name, uint, 0444);					\
-	MODULE_PARM_DESC(name, text " (" #value ")")
+static unsigned int nreaders = 2;
+module_param(nreaders, uint, 0444);
+MODULE_PARM_DESC(nreaders, "Threads that look keys up (2)");
 
-NUMBER(nreaders, 2, "Threads that look keys up");
-NUMBER(nwriters, 3, "Threads that store and delete by all operations");
-NUMBER(ntriers, 2, "Threads that do so in atomic contexts of all kinds");
-NUMBER(nrangers, 2, "Threads that walk");
-NUMBER(nclearers, 1, "Threads that clear the map now and then");
-NUMBER(npromoters, 1, "Threads that miss in bursts");
-NUMBER(ngrowers, 1, "Threads that store many keys and delete most of them");
-NUMBER(keys, 256, "Keys of one writer each, of whom all is known");
-NUMBER(shared, 64, "Keys of all writers");
-NUMBER(grow, 4096, "Keys of each grower");
-NUMBER(value_bytes, 32, "Bytes of each value, but for its head");
-NUMBER(max_entries, 0, "Limit of keys in the map, 0 for none");
-NUMBER(seconds, 0, "How long, 0 for until the module is unloaded");
-NUMBER(stat_interval, 10, "Seconds between two lines of figures, 0 for none");
-NUMBER(stutter, 5, "Seconds between two pauses, in which all is counted");
-NUMBER(shuffle_interval, 3, "Seconds after which all move, 0 for never");
-NUMBER(onoff_interval, 0, "Milliseconds after which a CPU comes or goes");
-NUMBER(histories, 0, "Histories to record, instead of torture");
-NUMBER(threads, 3, "Threads of a history; a further one is in interrupts");
-NUMBER(history_keys, 3, "Keys of a history");
-NUMBER(operations, 30, "Operations of each thread of a history");
+static unsigned int nwriters = 3;
+module_param(nwriters, uint, 0444);
+MODULE_PARM_DESC(nwriters,
+		 "Threads that store and delete by all operations (3)");
+
+static unsigned int ntriers = 2;
+module_param(ntriers, uint, 0444);
+MODULE_PARM_DESC(ntriers,
+		 "Threads that do so in atomic contexts of all kinds (2)");
+
+static unsigned int nrangers = 2;
+module_param(nrangers, uint, 0444);
+MODULE_PARM_DESC(nrangers, "Threads that walk (2)");
+
+static unsigned int nclearers = 1;
+module_param(nclearers, uint, 0444);
+MODULE_PARM_DESC(nclearers, "Threads that clear the map now and then (1)");
+
+static unsigned int npromoters = 1;
+module_param(npromoters, uint, 0444);
+MODULE_PARM_DESC(npromoters, "Threads that miss in bursts (1)");
+
+static unsigned int ngrowers = 1;
+module_param(ngrowers, uint, 0444);
+MODULE_PARM_DESC(ngrowers,
+		 "Threads that store many keys and delete most of them (1)");
+
+static unsigned int keys = 256;
+module_param(keys, uint, 0444);
+MODULE_PARM_DESC(keys, "Keys of one writer each, of whom all is known (256)");
+
+static unsigned int shared = 64;
+module_param(shared, uint, 0444);
+MODULE_PARM_DESC(shared, "Keys of all writers (64)");
+
+static unsigned int grow = 4096;
+module_param(grow, uint, 0444);
+MODULE_PARM_DESC(grow, "Keys of each grower (4096)");
+
+static unsigned int value_bytes = 32;
+module_param(value_bytes, uint, 0444);
+MODULE_PARM_DESC(value_bytes, "Bytes of each value, but for its head (32)");
+
+static unsigned int max_entries;
+module_param(max_entries, uint, 0444);
+MODULE_PARM_DESC(max_entries, "Limit of keys in the map, 0 for none (0)");
+
+static unsigned int seconds;
+module_param(seconds, uint, 0444);
+MODULE_PARM_DESC(seconds, "How long, 0 for until the module is unloaded (0)");
+
+static unsigned int stat_interval = 10;
+module_param(stat_interval, uint, 0444);
+MODULE_PARM_DESC(stat_interval,
+		 "Seconds between two lines of figures, 0 for none (10)");
+
+static unsigned int stutter = 5;
+module_param(stutter, uint, 0444);
+MODULE_PARM_DESC(stutter,
+		 "Seconds between two pauses, in which all is counted (5)");
+
+static unsigned int shuffle_interval = 3;
+module_param(shuffle_interval, uint, 0444);
+MODULE_PARM_DESC(shuffle_interval,
+		 "Seconds after which all move, 0 for never (3)");
+
+static unsigned int onoff_interval;
+module_param(onoff_interval, uint, 0444);
+MODULE_PARM_DESC(onoff_interval,
+		 "Milliseconds after which a CPU comes or goes (0)");
+
+static unsigned int histories;
+module_param(histories, uint, 0444);
+MODULE_PARM_DESC(histories, "Histories to record, instead of torture (0)");
+
+static unsigned int threads = 3;
+module_param(threads, uint, 0444);
+MODULE_PARM_DESC(threads,
+		 "Threads of a history; a further one is in interrupts (3)");
+
+static unsigned int history_keys = 3;
+module_param(history_keys, uint, 0444);
+MODULE_PARM_DESC(history_keys, "Keys of a history (3)");
+
+static unsigned int operations = 30;
+module_param(operations, uint, 0444);
+MODULE_PARM_DESC(operations, "Operations of each thread of a history (30)");
 
 static unsigned long max_bytes;
 module_param(max_bytes, ulong, 0444);
