@@ -27,6 +27,8 @@ module! {
     authors: ["The syncmap developers"],
     description: "Concurrent hash map: sync.Map on RCU, with a device for userspace",
     license: "GPL",
+    // Opening the device loads the module: `MINOR` of compat.rs.
+    alias: ["devname:syncmap", "char-major-10-247"],
     params: {
         max_entries: u64 {
             default: 1_048_576,
