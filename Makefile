@@ -2,12 +2,16 @@
 #
 # Only delegates: Kbuild lists the objects, scripts/ does the work.
 
-KDIR ?= /lib/modules/$(shell uname -r)/build
-export KDIR KERNEL FLAVOUR KERNELS FLAVOURS TIMEOUT NO_KVM ONLY LONG V QUICK \
-	TIME UML SYNCMAP_CACHE SYNCMAP_MIRROR
+export KDIR RELEASE KERNEL FLAVOUR KERNELS FLAVOURS TIMEOUT NO_KVM ONLY LONG V \
+	QUICK TIME UML SYNCMAP_CACHE SYNCMAP_MIRROR
 
-modules install clean:
+modules modules_install clean:
 	+@scripts/kdir.sh $@
+
+install: modules_install
+
+kernel-metadata:
+	@scripts/metadata.sh
 
 run test torture mutants matrix bench check help:
 	@scripts/$@.sh
@@ -22,5 +26,5 @@ clean-cache:
 	@scripts/clean-cache.sh
 
 .DEFAULT_GOAL := modules
-.PHONY: modules install clean run test torture mutants matrix bench check help tools \
-	update-kernel clean-cache
+.PHONY: modules modules_install install clean kernel-metadata run test torture \
+	mutants matrix bench check help tools update-kernel clean-cache

@@ -188,6 +188,13 @@ BENCH_PACKAGES="apt gcc libc6-dev golang-1.24-go cargo rustc rustfmt rust-clippy
 	python3 python3-matplotlib"
 BENCH_KEY=$(key_of 1 "$BENCH_PACKAGES")
 
+# Those of the root in which Debian packages are made; and of the clean machine
+# that they are tried on, which gets the rest of what it needs as they ask for it.
+DEB_PACKAGES="apt debhelper dh-dkms lintian"
+DEB_KEY=$(key_of 1 "$DEB_PACKAGES")
+MACHINE_PACKAGES="apt ca-certificates"
+MACHINE_KEY=$(key_of 1 "$MACHINE_PACKAGES")
+
 # in_root [BWRAP OPTION...] -- COMMAND...: run COMMAND inside the toolchain
 # root, which is read-only there.  The source is /syncmap, the cache is /cache:
 # fixed names, so that no path of this machine gets into what is built.

@@ -2,17 +2,19 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Makes the toolchain root: a small Debian 13 with the compilers the Debian
-# kernels were built with; with the argument "bench", the bench root, another
+# kernels were built with; with an argument ("bench", "deb", "machine") another
 # one.  Needs no root where user namespaces are allowed.
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 what="toolchain root"
-if [ "${1:-}" = bench ]; then
-	what="bench root"
-	ROOT_KEY=$BENCH_KEY
-	ROOT_PACKAGES=$BENCH_PACKAGES
+if [ $# -gt 0 ]; then
+	what="$1 root"
+	key=${1^^}_KEY
+	packages=${1^^}_PACKAGES
+	ROOT_KEY=${!key}
+	ROOT_PACKAGES=${!packages}
 fi
 
 # The mirror this machine uses for Debian itself; empty means "the default".

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Tests of the test machinery itself, in TAP: every kind of trouble must be
-# seen by verdict.sh, tap.awk must count right, and litmus.awk must not believe
-# what a litmus test states of itself.
+# seen by verdict.sh, tap.awk must count right, litmus.awk must not believe what a
+# litmus test states of itself, and kdir.sh must know what cannot be built with.
 
 set -euo pipefail
 scripts=$(cd "$(dirname "$0")" && pwd -P)
@@ -212,5 +212,7 @@ litmus "$one" "two verdicts" Never "$never" "$never"
 litmus "$one" "the verdict of another" Never 'Observation u Never 0 4'
 result "$(awk -f "$scripts/litmus.awk" </dev/null)" '0 passed, 1 failed' \
 	"litmus: no tests at all"
+# shellcheck source=scripts/selftest-kdir.sh
+. "$scripts/selftest-kdir.sh"
 printf '1..%d\n' "$number"
 exit "$failures"

@@ -1,0 +1,71 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# make deb: the Debian packages syncmap-dkms, libsyncmap-dev and, where its source
+# is, syncmapctl; the same from the same commit, byte for byte.  Prints their folder.
+
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+version=$(cat "$SOURCE/tools/packages/VERSION")
+# The time of the last commit; of a source without a history, that of its version.
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git -C "$SOURCE" log -1 --format=%ct \
+	2>/dev/null || stat -c %Y "$SOURCE/tools/packages/VERSION")}
+
+"$SCRIPTS/host.sh" >&2
+"$SCRIPTS/root.sh" deb >&2
+out=$(work_dir)/deb
+mkdir -p "$out"
+lock "$(basename "$(work_dir)")-deb"
+remove "$out"
+tree=$out/build/syncmap-$version
+mkdir -p "$tree/dev"
+cd "$SOURCE"
+cp -r tools/packages/debian "$tree"
+"$SCRIPTS/module-source.sh" "$tree/dkms"
+
+# The library: its source, both headers, and the symbols of the module, for those
+# who call it.  Kernels with CONFIG_MODVERSIONS want its own Module.symvers.
+find src include -path src/module -prune -o -type f -name '*.[chr]*' \
+	! -name '*.rmeta' ! -name '.*' -exec cp --parents {} "$tree/dev" \;
+cp syncmap.mk "$tree/dev"
+sed -n 's/^EXPORT_SYMBOL_GPL(\(.*\));/0x00000000\t\1\tsyncmap\tEXPORT_SYMBOL_GPL\t/p' \
+	src/module/exports.c >"$tree/dev/Module.symvers"
+[ -s "$tree/dev/Module.symvers" ] || die "src/module/exports.c exports nothing."
+
+# The command, with its manual and what shells complete.
+if [ -x scripts/tools.sh ]; then
+	"$SCRIPTS/root.sh" >&2
+	command=$(scripts/tools.sh | tail -n 1)/syncmapctl
+	usr=$tree/ctl
+	mkdir -p "$usr/sbin" "$usr/share/man/man8" \
+		"$usr/share/bash-completion/completions" \
+		"$usr/share/zsh/vendor-completions" "$usr/share/fish/vendor_completions.d"
+	cp "$command" "$usr/sbin"
+	cp docs/syncmapctl.8 "$usr/share/man/man8"
+	"$command" completions bash >"$usr/share/bash-completion/completions/syncmapctl"
+	"$command" completions zsh >"$usr/share/zsh/vendor-completions/_syncmapctl"
+	"$command" completions fish \
+		>"$usr/share/fish/vendor_completions.d/syncmapctl.fish"
+fi
+
+cat >"$tree/debian/changelog" <<END
+syncmap ($version) unstable; urgency=medium
+
+  * Version $version.
+
+ -- The syncmap developers <syncmap@localhost>  $(date -uRd "@$SOURCE_DATE_EPOCH")
+END
+find "$tree" -type f -exec chmod go-w {} + -exec touch -d "@$SOURCE_DATE_EPOCH" {} +
+user=()
+as_root || user=(--unshare-user --uid 0 --gid 0)
+ROOT_KEY=$DEB_KEY in_root --bind "$out/build" /build "${user[@]}" \
+	--setenv SOURCE_DATE_EPOCH "$SOURCE_DATE_EPOCH" \
+	-- env -C "/build/syncmap-$version" dpkg-buildpackage -b -d -us -uc \
+	>"$out/log" 2>&1 || {
+	tail -n 15 "$out/log" >&2
+	die "The packages could not be made; all of the log: $out/log"
+}
+mv "$out"/build/*.deb "$out"/build/*.changes "$out"
+remove "$out/build"
+say "$out"

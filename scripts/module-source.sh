@@ -1,0 +1,19 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# module-source.sh DIR: puts into DIR what the module is built from, and no more,
+# with a dkms.conf: what dkms keeps in /usr/src/syncmap-VERSION.
+
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+dir=$1
+version=$(cat "$SOURCE/tools/packages/VERSION")
+mkdir -p "$dir/scripts"
+dir=$(cd "$dir" && pwd)
+cd "$SOURCE"
+cp Makefile Kbuild syncmap.mk COPYING "$dir"
+cp scripts/{lib,build-folder,kdir,metadata}.sh "$dir/scripts"
+find src include -type f -name '*.[chr]*' ! -name '*.rmeta' ! -name '.*' \
+	-exec cp --parents {} "$dir" \;
+sed "s/#MODULE_VERSION#/$version/" tools/packages/dkms.conf >"$dir/dkms.conf"
