@@ -13,6 +13,12 @@ install: modules_install
 kernel-metadata:
 	@scripts/metadata.sh
 
+dkms deb:
+	@scripts/$@.sh
+
+test-packages:
+	@scripts/packages.sh
+
 run test torture mutants matrix bench check help:
 	@scripts/$@.sh
 
@@ -26,5 +32,6 @@ clean-cache:
 	@scripts/clean-cache.sh
 
 .DEFAULT_GOAL := modules
-.PHONY: modules modules_install install clean kernel-metadata run test torture \
-	mutants matrix bench check help tools update-kernel clean-cache
+.PHONY: modules modules_install install clean kernel-metadata dkms deb \
+	test-packages run test torture mutants matrix bench check help tools \
+	update-kernel clean-cache

@@ -184,7 +184,7 @@ build() {
 # Installs what was built, for whom it was built, whoever asks: sudo has another
 # HOME, and perhaps no rustc.
 install_built() {
-	local dir release
+	local dir release key
 	dir=$(cat "$built" 2>/dev/null || true)
 	{ [ -n "$dir" ] && [ -e "$SOURCE/modules.order" ]; } ||
 		die "Nothing is built yet." "Say make first; that needs no root."
@@ -193,7 +193,14 @@ install_built() {
 	[ -z "$given" ] || [ "$(release_of "$given")" = "$release" ] ||
 		die "What is built is for Linux $release, not for that of $given." \
 			"Say make KDIR=$given first; that needs no root."
-	make -C "$dir" M="$SOURCE" modules_install
+	args=()
+	key=$(option CONFIG_MODULE_SIG_KEY "$dir/.config")
+	# Only who has built the kernel has its key, to sign with.
+	case $key in
+	/* | pkcs11:*) ;;
+	*) [ -f "$dir/$key" ] || args+=(CONFIG_MODULE_SIG_ALL=) ;;
+	esac
+	make -C "$dir" M="$SOURCE" "${args[@]}" modules_install
 	# Kbuild leaves this out where there is no System.map.
 	PATH=$PATH:/usr/sbin:/sbin depmod ${INSTALL_MOD_PATH:+-b "$INSTALL_MOD_PATH"} \
 		-a "$release"

@@ -167,9 +167,16 @@ touch "$dir/checkout/modules.order"
 program depmod 'depmod $*'
 run_kdir modules
 run_kdir modules_install KDIR= HOME=/elsewhere
-result "$(head -n 1 "$dir/said")" "make -C $dir/k M=$dir/checkout modules_install" \
+result "$(head -n 1 "$dir/said")" \
+	"make -C $dir/k M=$dir/checkout CONFIG_MODULE_SIG_ALL= modules_install" \
 	"kdir: what was built is installed, for whom it was built"
 result "$(grep ^depmod "$dir/said")" "depmod -a 7.3.4" "kdir: and depmod told of it"
+config '$aCONFIG_MODULE_SIG_KEY="certs/signing_key.pem"'
+mkdir "$dir/k/certs"
+touch "$dir/k/certs/signing_key.pem"
+run_kdir modules_install KDIR=
+result "$(head -n 1 "$dir/said")" "make -C $dir/k M=$dir/checkout modules_install" \
+	"kdir: and signed, with the kernel's own key"
 cp -r "$dir/k" "$dir/other"
 echo 7.2.12 >"$dir/other/include/config/kernel.release"
 run_kdir modules_install KDIR="$dir/other"

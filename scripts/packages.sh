@@ -1,0 +1,212 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# make test-packages: on a clean Debian 13, in a root of its own, installs the
+# packages of make deb, has dkms build the module for a stock kernel, loads that
+# into the kernel under QEMU, builds modules and programs with what is installed,
+# installs without packages, and removes everything.  Takes long; the last line is
+# the sum.  As root only, since the machine has users of its own.
+
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+passed=0
+failed=0
+as_root || die "Only root may do this: apt needs all of a machine's users."
+
+# check NAME COMMAND...: what it says is kept, and shown if it fails.
+check() {
+	local name=$1 start=$SECONDS
+	shift
+	say "## $name: $*" >>"$log"
+	if "$@" >"$out/said" 2>&1 </dev/null; then
+		passed=$((passed + 1))
+		say "      ok: $name ($((SECONDS - start)) s)"
+	else
+		failed=$((failed + 1))
+		say "      FAILED: $name"
+		tail -n 12 "$out/said" | cut -c1-120 | sed 's/^/        /'
+	fi
+	cat "$out/said" >>"$log"
+}
+
+# in_machine COMMAND...: on the machine, with the network; what apt downloads is
+# kept for the next time.
+in_machine() {
+	online
+	env -i PATH=/usr/sbin:/usr/bin HOME=/root LC_ALL=C \
+		DEBIAN_FRONTEND=noninteractive \
+		bwrap --die-with-parent --unshare-pid --bind "$out/machine" / --dev /dev \
+		--proc /proc --tmpfs /tmp "${ONLINE[@]}" \
+		--bind "$CACHE/archives" /var/cache/apt/archives \
+		--ro-bind "$out/packages" /packages --ro-bind "$SOURCE" /checkout -- "$@"
+}
+inside() { in_machine sh -euc "$1"; }
+
+make_machine() {
+	local root=$CACHE/root-$MACHINE_KEY suite
+	remove "$out/machine"
+	cp -a "$root" "$out/machine"
+	for suite in trixie trixie-backports; do
+		sed -n "s/ trixie main\$/ $suite main/p" "$root/etc/apt/sources.list"
+	done >"$out/machine/etc/apt/sources.list"
+	{
+		apt_options
+		say 'Acquire::Languages "none";'
+		# It has no other user yet, and this one cannot read the host's folders.
+		say 'APT::Sandbox::User "root";'
+	} >"$out/machine/etc/apt/apt.conf.d/99here"
+	mkdir -p "$CACHE/archives/partial"
+	in_machine apt-get update
+}
+
+# Every file that is the packages' or that they have made.
+traces() {
+	find "$out/machine" -xdev -name '*syncmap*' ! -path '*/root/*' \
+		-printf '/%P\n' | sort
+	find "$out/machine/lib/modules/" -path '*/updates/*' -printf '%p\n'
+}
+no_traces() {
+	traces
+	[ -z "$(traces)" ]
+}
+
+same_twice() {
+	local first=$out/first
+	remove "$first"
+	"$SCRIPTS/deb.sh" || return
+	cp -r "$(work_dir)/deb" "$first"
+	"$SCRIPTS/deb.sh" || return
+	for one in "$first"/*.deb; do
+		cmp "$one" "$(work_dir)/deb/${one##*/}" || return
+	done
+	remove "$out/packages"
+	mv "$first" "$out/packages"
+}
+
+guest() {
+	local m=$out/machine modules=$1 minor programs one pairs=()
+	minor=$(MODULES=1 "$SCRIPTS/module.sh") || return
+	programs=$("$SCRIPTS/programs.sh" samples) || return
+	while read -r one; do
+		pairs+=("$m/lib/modules/$release/$one=/lib/modules/$release/$one")
+	done < <(cd "$m/lib/modules/$release" && ls -d modules.* && find updates -name '*.ko*')
+	pairs+=("$m/usr/bin/kmod=/sbin/modprobe" "$m/usr/bin/kmod=/sbin/kmod")
+	while read -r one; do
+		pairs+=("$m$one=$one")
+	done < <(in_machine ldd /usr/bin/kmod | grep -o '/[^ ]*')
+	mkdir -p "$out/$modules"
+	"$SCRIPTS/initramfs.sh" "$out/$modules/initramfs" "ttyS1 ttyS2" \
+		"$SCRIPTS/job-packages.sh" "$programs/demo=/demo" \
+		"$minor/syncmap_minor.ko=/minor.ko" "${pairs[@]}" \
+		"$(root_dir)/etc/services=/data/services" \
+		"$(root_dir)/usr/share/dict/american-english=/data/words" || return
+	# Everything that it says, since its own words are TAP.
+	V=1 "$SCRIPTS/guest.sh" "$out/$modules" "${TIMEOUT:-900}"
+}
+
+# Modules in C and in Rust of somebody who has only the packages, and a program.
+elsewhere() {
+	# shellcheck disable=SC2016 # expanded on the machine
+	inside 'rm -rf /root/mine && mkdir /root/mine && cd /root/mine
+		cp /checkout/samples/rust_user.rs /checkout/samples/blocklist.c .
+		cp /checkout/samples/client.c /root/client.c
+		printf "%s\n" "obj-m := in_c.o in_rust.o" "in_c-y := blocklist.o" \
+			"in_rust-y := rust_user.o" "syncmap-modules := in_rust" \
+			"include /usr/share/syncmap/syncmap.mk" >Kbuild
+		make -C /var/lib/syncmap/kernels/'"$release"' M=$PWD modules
+		ls in_c.ko in_rust.ko
+		gcc -Wall -Werror -o /root/client /root/client.c'
+}
+
+# By hand, without packages: as a user of that machine, with its metadata; then
+# installed by root, who has another HOME.
+by_hand() {
+	# shellcheck disable=SC2016 # expanded on the machine
+	inside 'rm -rf /home/user && useradd -m user
+		cp -r /checkout /home/user/syncmap && rm -rf /home/user/syncmap/.git
+		chown -R user: /home/user
+		setpriv --reuid user --regid user --clear-groups env HOME=/home/user \
+			make -C /home/user/syncmap KDIR=/usr/src/linux-headers-'"$release"'
+		make -C /home/user/syncmap modules_install
+		modinfo -k '"$release"' syncmap | grep "^filename.*/updates/syncmap.ko"'
+}
+
+dkms_by_hand() {
+	inside "make -C /home/user/syncmap dkms RELEASE=$release
+		dkms status syncmap | grep '$release.*: installed'
+		dkms remove syncmap/$version -k $release
+		dkms build syncmap/$version -k $release
+		dkms install syncmap/$version -k $release
+		dkms status syncmap | grep '$release.*: installed'
+		dkms remove syncmap/$version --all
+		rm -r /usr/src/syncmap-$version /home/user /var/lib/syncmap"
+}
+
+# Tags that are not for packages of a project's own are left out in lint.tags.
+lint() {
+	ROOT_KEY=$DEB_KEY in_root --ro-bind "$out/packages" /packages \
+		-- sh -c 'lintian --fail-on error,warning --allow-root \
+			--suppress-tags-from-file /syncmap/tools/packages/lint.tags \
+			/packages/*.deb'
+}
+
+using() {
+	check "opening the device loads the module, in the kernel" guest dkms
+	check "modules and programs are built with the packages" elsewhere
+}
+
+removing() {
+	check "the packages are purged" inside \
+		'cp -a /var/lib/syncmap /root/kept
+		apt-get -y purge syncmap-dkms libsyncmap-dev $(dpkg-query -W -f "" syncmapctl \
+			2>/dev/null && echo syncmapctl)'
+	check "and nothing is left" no_traces
+	check "what was made stays usable" inside 'mv /root/kept /var/lib/syncmap'
+	check "make, and make modules_install" by_hand
+	check "make dkms, and dkms by hand" dkms_by_hand
+}
+
+prepare() {
+	"$SCRIPTS/host.sh"
+	"$SCRIPTS/root.sh"
+	"$SCRIPTS/root.sh" deb
+	"$SCRIPTS/root.sh" machine
+	"$SCRIPTS/kernel.sh"
+}
+
+packages() {
+	check "the packages are made, twice the same" same_twice
+	check "lintian has no complaint" lint
+	check "a clean machine" make_machine
+	# The lists name the version of the source that goes with the headers.
+	source=$(in_machine apt-cache show "linux-headers-$release" |
+		sed -n 's/^Version: //p' | head -n 1)
+	check "headers and source of a stock kernel" in_machine apt-get -y \
+		--no-install-recommends install "linux-headers-$release" \
+		"linux-source-${release%.*}=$source" udev
+	check "syncmap-dkms and the others are installed" inside \
+		'apt-get -y --no-install-recommends install /packages/*.deb'
+	check "dkms has built the module" inside \
+		"dkms status syncmap | grep '$release.*: installed'"
+	check "the group is there" inside 'getent group syncmap'
+	check "udev understands the rule" inside \
+		'udevadm verify /usr/lib/udev/rules.d/60-syncmap.rules'
+}
+
+version=$(cat "$SOURCE/tools/packages/VERSION")
+STEPS=4
+step "What it takes" prepare
+lock_work
+out=$WORK/packages
+log=$out/log
+mkdir -p "$out"
+: >"$log"
+release=$(cat "$(kernel_dir)/release")
+step "Packages, on a clean machine" packages
+step "Using what is installed" using
+step "Removing it" removing
+show_times
+remove "$out/machine"
+say "All it said: $log" "$passed passed, $failed failed"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
