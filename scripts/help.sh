@@ -20,7 +20,12 @@ make check          formatting, lints, documentation, memory orderings, scripts,
                     C style
 make tools          build syncmapctl, the program for named maps, from tools/
 make                build the modules for your own kernel, KDIR
-make install        install them there (as root)
+make modules_install
+                    install them there (as root)
+make kernel-metadata
+                    for Debian's kernels: make what its headers packages lack
+make dkms           have dkms build and install the module (as root)
+make deb            make Debian packages; make test-packages tries them
 make clean          remove what make has built in this folder
 make update-kernel  look for a newer point version of the kernel of make run
 make clean-cache    remove everything that make run and make test have cached
@@ -29,6 +34,8 @@ make help           this text
 Variables (make VARIABLE=value ...):
 KDIR            build folder of a Rust-enabled kernel
                 (default: that of the running kernel)
+RELEASE         the kernel of make kernel-metadata and make dkms
+                (default: the running one)
 KERNEL          7.3 or 7.2, the series to run on (default: 7.3, else 7.2)
 FLAVOUR         cloud, amd64 or rt (default: cloud); or debug, a kernel that
                 checks everything, slowly: make test runs all tests on it

@@ -8,6 +8,8 @@
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=scripts/build-folder.sh
+. "$SCRIPTS/build-folder.sh"
 
 case $FLAVOUR in
 cloud | rt) suffix=$FLAVOUR-amd64 ;;
@@ -68,22 +70,10 @@ prepare() {
 	cp "$headers/.config" "$headers/Module.symvers" "$STAGE/kernel/build"
 	say "$release" >"$STAGE/kernel/release"
 	ln -s "../$tree" "$STAGE/kernel/source" # where it will be seen from
+	prepare_args "$release"
 	in_kernel "$STAGE/kernel" --bind "$STAGE/kernel" /kernel -- \
-		make -C /source O=/kernel/build \
-		KERNELRELEASE="$release" -j"$(nproc)" olddefconfig modules_prepare
-	check_config
-}
-
-# Debian's configuration must have survived; a dropped RUST would be silent.
-# Only what describes the tools themselves may differ, not the kernel.
-check_config() {
-	local headers=$STAGE/unpacked/usr/src/linux-headers-$release
-	local tools='CC_VERSION_TEXT|OPENSSL_SUPPORTS|MODULE_SIG_KEY_TYPE'
-	diff <(grep -vE "$tools" "$headers/.config") \
-		<(grep -vE "$tools" "$STAGE/kernel/build/.config") >&2 || {
-		say "Debian's configuration of $release did not survive olddefconfig." >&2
-		return 1
-	}
+		make -C /source O=/kernel/build "${PREPARE[@]}"
+	survived "$release" "$headers/.config" "$STAGE/kernel/build/.config"
 }
 
 explain() {
