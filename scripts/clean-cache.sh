@@ -8,7 +8,8 @@
 
 [ -d "$CACHE" ] || exit 0
 lock setup
-for thing in "$CACHE"/{root,linux,kernel,source,uml,herd,work}-* "$CACHE"/stage; do
+for thing in "$CACHE"/{root,linux,kernel,source,uml,herd,work}-* \
+	"$CACHE"/{stage,kernels,archives}; do
 	if [ -L "$thing" ] || [ -f "$thing" ]; then
 		rm -f "$thing"
 	elif [ -d "$thing" ]; then

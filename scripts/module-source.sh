@@ -14,6 +14,7 @@ dir=$(cd "$dir" && pwd)
 cd "$SOURCE"
 cp Makefile Kbuild syncmap.mk COPYING "$dir"
 cp scripts/{lib,build-folder,kdir,metadata}.sh "$dir/scripts"
+chmod -x "$dir"/scripts/{lib,build-folder}.sh
 find src include -type f -name '*.[chr]*' ! -name '*.rmeta' ! -name '.*' \
 	-exec cp --parents {} "$dir" \;
 sed "s/#MODULE_VERSION#/$version/" tools/packages/dkms.conf >"$dir/dkms.conf"
