@@ -23,7 +23,7 @@ fails() { ! "$@"; }
 loaded() { grep -q "^$1 " /proc/modules; }
 minor() { grep ' syncmap$' /proc/misc | awk '{ print $1 }'; }
 opened() { ( : <>/dev/syncmap ); }
-static_node() { kmod static-nodes --format=tmpfiles | grep "/dev/syncmap .* 10:247"; }
+static_node() { /sbin/kmod static-nodes --format=tmpfiles | grep "/dev/syncmap .* 10:247"; }
 
 echo "TAP version 13"
 echo "1..17"

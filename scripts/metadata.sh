@@ -85,14 +85,17 @@ check_versions() {
 # unpack: what the Rust crates and the tools are made of; of drivers and the like
 # only what the configuration is read from.
 unpack() {
+	local one without=()
+	for one in 'Documentation/*/*' 'tools/testing/*' 'sound/*.[ch]' 'net/*.c' \
+		'fs/*.c' 'drivers/*.c' 'drivers/gpu/*.h' 'drivers/net/*.h' \
+		'drivers/media/*.h' 'drivers/staging/*.h' 'arch/[!x]*/*.[chS]' \
+		'arch/*.dts' 'arch/*.dtsi'; do
+		without+=(--exclude="linux-source-$series/$one")
+	done
 	mkdir "$stage/source"
 	tar -C "$stage/source" --strip-components=1 --checkpoint=10000 \
-		--checkpoint-action=echo=%T --wildcards-match-slash \
-		--exclude='*/Documentation/*' --exclude='*/tools/testing/*' \
-		--exclude='*/drivers/*.[chS]' --exclude='*/sound/*.[chS]' \
-		--exclude='*/net/*.c' --exclude='*/fs/*.c' --exclude='*/arch/[!Kux]*' \
-		--exclude='*.dts' --exclude='*.dtsi' --exclude='*/drivers/*.json' \
-		-xf "$tarball"
+		--checkpoint-action=echo=%T --anchored --wildcards \
+		--wildcards-match-slash "${without[@]}" -xf "$tarball"
 }
 
 prepare() {

@@ -123,10 +123,10 @@ elsewhere() {
 # installed by root, who has another HOME.
 by_hand() {
 	# shellcheck disable=SC2016 # expanded on the machine
-	inside 'rm -rf /home/user && useradd -m user
+	inside 'rm -rf /home/user && mkdir /home/user
 		cp -r /checkout /home/user/syncmap && rm -rf /home/user/syncmap/.git
-		chown -R user: /home/user
-		setpriv --reuid user --regid user --clear-groups env HOME=/home/user \
+		chown -R 1000:1000 /home/user
+		setpriv --reuid 1000 --regid 1000 --clear-groups env HOME=/home/user \
 			make -C /home/user/syncmap KDIR=/usr/src/linux-headers-'"$release"'
 		make -C /home/user/syncmap modules_install
 		modinfo -k '"$release"' syncmap | grep "^filename.*/updates/syncmap.ko"'
@@ -140,7 +140,8 @@ dkms_by_hand() {
 		dkms install syncmap/$version -k $release
 		dkms status syncmap | grep '$release.*: installed'
 		dkms remove syncmap/$version --all
-		rm -r /usr/src/syncmap-$version /home/user /var/lib/syncmap"
+		rm -r /usr/src/syncmap-$version /home/user /var/lib/syncmap
+		rm /lib/modules/$release/updates/syncmap.ko*"
 }
 
 # Tags that are not for packages of a project's own are left out in lint.tags.
@@ -162,9 +163,10 @@ removing() {
 		apt-get -y purge syncmap-dkms libsyncmap-dev $(dpkg-query -W -f "" syncmapctl \
 			2>/dev/null && echo syncmapctl)'
 	check "and nothing is left" no_traces
-	check "what was made stays usable" inside 'mv /root/kept /var/lib/syncmap'
+	inside 'mv /root/kept /var/lib/syncmap'
 	check "make, and make modules_install" by_hand
-	check "make dkms, and dkms by hand" dkms_by_hand
+	check "make dkms, and dkms by hand; and removed by hand" dkms_by_hand
+	check "and nothing is left of that" no_traces
 }
 
 prepare() {
