@@ -5,10 +5,11 @@
 # is loaded by opening its device, as on a machine that has it installed.  In
 # TAP; /demo, /data and what depmod made are there.
 
+# shellcheck disable=SC2317 # the checks are called by name
 number=0
 failures=0
 check() {
-	local name=$1
+	name=$1
 	shift
 	number=$((number + 1))
 	if "$@" >/tmp/said 2>&1; then
@@ -23,7 +24,9 @@ fails() { ! "$@"; }
 loaded() { grep -q "^$1 " /proc/modules; }
 minor() { grep ' syncmap$' /proc/misc | awk '{ print $1 }'; }
 opened() { ( : <>/dev/syncmap ); }
-static_node() { /sbin/kmod static-nodes --format=tmpfiles | grep "/dev/syncmap .* 10:247"; }
+static_node() {
+	/sbin/kmod static-nodes --format=tmpfiles | grep "/dev/syncmap .* 10:247"
+}
 
 echo "TAP version 13"
 echo "1..17"

@@ -140,6 +140,7 @@ check_compiler() {
 		done ;;
 	gcc)
 		# Debian's headers know theirs themselves.
+		# shellcheck disable=SC2016 # make's variable
 		one=$(sed -n 's/^CC = .* \$(CROSS_COMPILE)\(gcc.*\)/\1/p' \
 			"$KDIR/.kernelvariables" 2>/dev/null || true)
 		for one in ${CC:+"$CC"} ${one:+"$one"} gcc "gcc-$want"; do

@@ -158,6 +158,7 @@ using() {
 }
 
 removing() {
+	# shellcheck disable=SC2016 # expanded on the machine
 	check "the packages are purged" inside \
 		'cp -a /var/lib/syncmap /root/kept
 		apt-get -y purge syncmap-dkms libsyncmap-dev $(dpkg-query -W -f "" syncmapctl \

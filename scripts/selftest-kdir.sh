@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
+# shellcheck disable=SC2154,SC2016 # selftest.sh sets dir and scripts; $a is sed's
 #
 # Tests of kdir.sh, with made-up build folders and compilers: each kind of trouble
 # is named, with what to do, and what is not trouble is not.  Sourced by
