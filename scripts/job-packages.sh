@@ -45,7 +45,7 @@ rm -f /dev/syncmap
 
 # Another driver has that number: the map works, by a number of its own.
 check "a module that takes the number loads" insmod /minor.ko
-check "syncmap loads all the same" modprobe syncmap
+check "syncmap loads all the same" /sbin/modprobe syncmap
 check "and says what is amiss" sh -c 'dmesg | grep "Another driver has the minor number 247"'
 check "its number is a dynamic one" test "$(minor)" -gt 255
 check "the demo works there, too" /demo /data/services /data/words
