@@ -13,6 +13,7 @@ mount -t debugfs none /sys/kernel/debug 2>/dev/null
 mount -t cgroup2 none /sys/fs/cgroup 2>/dev/null
 ip link set lo up 2>/dev/null
 
+# shellcheck source=/dev/null
 . /settings
 lines=$(cat /lines)
 output=/dev/${lines% *}

@@ -17,7 +17,7 @@ if [ "$time" -eq 0 ]; then
 	[ -d $debugfs/failslab ] || begin torture 4
 	scenarios 5
 	echo "## end torture $failures"
-	histories 1000
+	histories 3000 8
 	exit 0
 fi
 
@@ -35,7 +35,7 @@ while [ "$(left)" -gt 0 ]; do
 	echo "1..$number"
 	echo "## end torture-round-$round $failures"
 	seed=$((seed + 1))
-	histories $((part * 50))
+	histories 100000 $part
 	[ -e /tests/unload ] || continue
 	echo "## begin unload-round-$round"
 	SYNCMAP_KO=/syncmap.ko SYNCMAP_USER_KO=/rust_user.ko \

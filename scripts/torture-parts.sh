@@ -48,7 +48,7 @@ survives() {
 
 # figure NAME: the last of it in the log.
 figure() {
-	sed -n "s/.* \([0-9]*\) $1[;,].*/\1/p" $torture_log | tail -n 1
+	sed -n "s#.* \([0-9]*\) $1\([;,].*\)*\$#\1#p" $torture_log | tail -n 1
 }
 
 # A run in which something did not happen at all has not shown much.
@@ -115,7 +115,7 @@ scenario() {
 	memory*) check "$scenario: all happened" all_have_worked refused squeezed ;;
 	faults*) check "$scenario: all happened" all_have_worked refused ;;
 	'no clears'*) ;;
-	processors*) check "$scenario: some went" all_have_worked 'on\/off' ;;
+	processors*) check "$scenario: some went" all_have_worked on/off ;;
 	*) check "$scenario: all happened" all_have_worked ;;
 	esac
 }
@@ -140,7 +140,7 @@ scenarios() {
 	seed=$((seed + 1))
 }
 
-# record NUMBER ARGUMENT...: makes so many histories be read from $histories.
+# record NUMBER ARGUMENT...: makes at most so many histories be read from $histories.
 histories=$debugfs/syncmap_torture/histories
 record() {
 	number_of=$1
@@ -154,7 +154,7 @@ linearizable() {
 	status=$?
 	rmmod syncmap_torture || return
 	echo "# $said" | head -n 40
-	[ $status -eq 0 ] && [ "${said%% *}" = "$number_of" ]
+	[ $status -eq 0 ] && [ "${said%% *}" -ge 50 ]
 }
 
 # Some of them are kept, to be looked at, and to be made wrong.
@@ -183,7 +183,7 @@ wrong() {
 	[ $? -eq 1 ]
 }
 
-# histories NUMBER: of each kind, and the checker itself.
+# histories NUMBER SECONDS: of each kind at most, and the checker itself.
 histories() {
 	begin histories 7
 	check "some are recorded" sample
@@ -195,10 +195,10 @@ histories() {
 	check "a value that is missing is noticed" wrong \
 		'/ swap . [0-9]* = [0-9]/ && !done++ { $NF = "-" } { print }'
 	check "three threads and interrupts: linearizable" \
-		linearizable "$1" seed="${seed:-1}"
-	check "two keys, long programs: linearizable" linearizable "$1" \
+		linearizable "$1" seconds="$2" seed="${seed:-1}"
+	check "two keys, long programs: linearizable" linearizable "$1" seconds="$2" \
 		history_keys=2 operations=60 seed="${seed:-2}"
-	check "four keys, four threads: linearizable" linearizable "$1" \
+	check "four keys, four threads: linearizable" linearizable "$1" seconds="$2" \
 		history_keys=4 threads=4 operations=40 seed="${seed:-3}"
 	echo "## end histories $failures"
 }

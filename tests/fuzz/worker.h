@@ -95,16 +95,27 @@ static inline void end_call(struct caller *caller)
 	__atomic_fetch_sub(&fuzz->calls_left, 1, __ATOMIC_RELAXED);
 }
 
-/* Lets the @nth allocation or copy fail; 0 for none, which is mostly so. */
+/*
+ * Lets the @nth allocation or copy fail; 0 for none, which is mostly so. Signals
+ * stay out meanwhile: a frame for a handler that cannot be copied to the stack is
+ * the end of the process.
+ */
 static inline void set_nth(struct caller *caller, int nth)
 {
 	char text[16];
 	int len = snprintf(text, sizeof(text), "%d", nth);
+	sigset_t signals;
 
 	if (caller->nth < 0)
 		return;
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGALRM);
+	if (nth)
+		pthread_sigmask(SIG_BLOCK, &signals, NULL);
 	while (pwrite(caller->nth, text, len, 0) != len)
 		;
+	if (!nth)
+		pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
 }
 
 /* The thread's own effect: another user for files and names that it makes. */

@@ -96,12 +96,17 @@ static void unload_right_after_use(void)
 	}
 }
 
-/* How often it is to be unloaded under traffic; the torture wants more. */
-static int wanted_unloads(void)
+/*
+ * Whether to unload it once more under traffic, which takes luck: three times at
+ * least, and as often as the torture wants, if it does not take too long.
+ */
+static bool once_more(int unloaded, long long begun)
 {
-	const char *wanted = getenv("SYNCMAP_UNLOADS");
+	const char *const wanted = getenv("SYNCMAP_UNLOADS");
 
-	return wanted ? atoi(wanted) : 3;
+	if (unloaded < 3 || now_ms() < begun + 2 * STRESS_MS)
+		return true;
+	return wanted && unloaded < atoi(wanted) && now_ms() < begun + 40000;
 }
 
 struct traffic {
@@ -133,13 +138,13 @@ static void open_and_use(void *context, int number)
 static void unload_under_traffic(void)
 {
 	struct traffic *traffic = shared_memory(sizeof(*traffic));
-	const long long end = now_ms() + 2 * STRESS_MS;
+	const long long begun = now_ms();
 	int unloaded = 0, i;
 
 	need_loading();
 	for (i = 0; i < 2; i++)
 		spawn(open_and_use, traffic, i);
-	while (now_ms() < end || unloaded < wanted_unloads()) {
+	while (once_more(unloaded, begun)) {
 		if (unload_module()) {
 			nap_ms(1);
 			continue;
@@ -188,6 +193,7 @@ static void name_and_use(void *context, int number)
 			unlink_name(map, name);
 		close(map);
 		__atomic_fetch_add(&traffic->opened, 1, __ATOMIC_RELAXED);
+		nap_ms(3);
 	}
 }
 
@@ -196,6 +202,7 @@ static void unload_with_a_user(void)
 {
 	struct traffic *traffic = shared_memory(sizeof(*traffic));
 	const char *const path = getenv("SYNCMAP_USER_KO");
+	const long long begun = now_ms();
 	int unloaded = 0, i, file;
 
 	need_loading();
@@ -206,7 +213,7 @@ static void unload_with_a_user(void)
 	for (i = 0; i < 2; i++)
 		spawn(name_and_use, traffic, i);
 	spawn(open_and_use, traffic, 2);
-	while (unloaded < wanted_unloads()) {
+	while (once_more(unloaded, begun)) {
 		expect_eq(load_user(file), 0);
 		/* A user, and it alone, keeps it from going at any rate. */
 		expect_eq(unload_module(), -EAGAIN);

@@ -7,6 +7,7 @@
 #include <linux/debugfs.h>
 #include <linux/err.h>
 #include <linux/fs.h>
+#include <linux/jiffies.h>
 #include <linux/kthread.h>
 #include <linux/module.h>
 #include <linux/seq_file.h>
@@ -25,6 +26,7 @@ struct recording {
 	void *recorder;
 	wait_queue_head_t waiting;
 	u64 round;		/* the history that is being played, from 1 */
+	unsigned long end;	/* in jiffies, if time is limited */
 	atomic_t ready, left;
 	struct completion done;
 	unsigned int threads;
@@ -84,6 +86,8 @@ static void *history_at(struct seq_file *file, loff_t number)
 	/* What did not fit is shown again. */
 	if (number + 1 == rec->round)
 		return rec;
+	if (params.seconds && time_after(jiffies, rec->end))
+		return NULL;
 	ret = record(rec, number);
 	return ret ? ERR_PTR(ret) : rec;
 }
@@ -148,6 +152,7 @@ static struct recording *engage(void)
 	init_waitqueue_head(&rec->waiting);
 	init_completion(&rec->done);
 	rec->threads = threads;
+	rec->end = jiffies + params.seconds * HZ;
 	for (i = 0; i < threads; i++) {
 		rec->players[i].recording = rec;
 		rec->players[i].number = i;

@@ -27,7 +27,7 @@ const KEYS_MAX: usize = 8;
 const OPERATIONS_MAX: usize = 60;
 
 /// So many maps end later than they are used: an end waits for a grace period, unless that is over.
-const KEPT: usize = 32;
+const KEPT: usize = 256;
 
 /// So many times one looks whether another has come.
 const PATIENCE: usize = 500;
@@ -178,7 +178,7 @@ impl Recorder {
             // Mostly at once, so that operations meet.
             match player.random.below(32) {
                 0 => pause(0),
-                1 if player.random.once_in(8) => pause(20),
+                1 if player.random.once_in(64) => pause(20),
                 n if n < 8 => spin(n),
                 _ => {}
             }
@@ -205,7 +205,13 @@ impl Recorder {
 
     /// All have played.
     pub(crate) fn close(&mut self) {
-        if let Some(stats) = self.map().map(|map| map.stats()) {
+        let stats = self.map().map(|map| {
+            let stats = map.stats();
+            // So that the end has nothing left to retire.
+            map.promote_now();
+            stats
+        });
+        if let Some(stats) = stats {
             self.promotions = stats.promotions;
             self.expunged = stats.expunged;
         }

@@ -6,7 +6,8 @@
  * has come of it.
  *
  * With histories=N nobody is tortured: short programs are run by a few threads
- * each, and recorded, while somebody reads them from debugfs.
+ * each, and recorded, while somebody reads them from debugfs; for no longer than
+ * seconds=N, if that is given.
  */
 #include <linux/module.h>
 #include <linux/random.h>
@@ -215,6 +216,7 @@ static int __init torture_init(void)
 			.keys = history_keys,
 			.operations = operations,
 			.histories = histories,
+			.seconds = seconds,
 			.seed = seed,
 		};
 

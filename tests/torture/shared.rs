@@ -10,13 +10,16 @@ use syncmap::map::LoadOrStore;
 use syncmap::object::Fixed;
 use syncmap::value::Prepared;
 
-use crate::contexts::{call, CONTEXTS};
+use crate::contexts::{call, spin, CONTEXTS};
 use crate::random::Random;
 use crate::value::{taken, Value};
 use crate::world::World;
 
 /// As many operations are done at a time in another context.
 pub(crate) const BATCH: usize = 8;
+
+/// One lookup in so many stays in its read-side section for a while.
+const DWELL: u64 = 32;
 
 /// One of the shared keys, which come after the owned ones.
 fn some_key(world: &World, random: &mut Random) -> u64 {
@@ -182,7 +185,14 @@ pub(crate) fn look(world: &World, random: &mut Random, seen: &mut [u64]) {
     let expected = world.expect(key);
     let guard = rcu::read_lock();
     match world.map.get(&key, &guard) {
-        Some(value) => expected.found(value, seen),
+        Some(value) => {
+            expected.found(value, seen);
+            // It stays for as long as the guard does, though others replace it.
+            if random.once_in(DWELL) {
+                spin(random.below(4000));
+                value.verify(key);
+            }
+        }
         None => expected.nothing(world),
     }
 }

@@ -102,7 +102,7 @@ void torture_stop(void);
 
 /* histories.c */
 struct torture_history {
-	unsigned int threads, keys, operations, histories;
+	unsigned int threads, keys, operations, histories, seconds;
 	u64 seed;
 };
 

@@ -14,6 +14,8 @@ use core::ptr::NonNull;
 
 pub type gfp_t = c_uint;
 pub const ___GFP_DIRECT_RECLAIM_BIT: u32 = 10;
+pub const ___GFP_RETRY_MAYFAIL_BIT: u32 = 14;
+pub const ___GFP_NORETRY_BIT: u32 = 16;
 pub const GFP_KERNEL: gfp_t = (1 << ___GFP_DIRECT_RECLAIM_BIT) | (1 << 6);
 pub const HZ: u32 = 250;
 pub const EDQUOT: u32 = 122;
