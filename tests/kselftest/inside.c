@@ -93,6 +93,8 @@ struct shown {
 	unsigned long long misses, promotions, expunged, sweeps, probe, users;
 };
 
+#define FIGURES	"%llu %llu %llu %llu "
+
 /* How many lines there are for a name; the last one is in @shown. */
 static int shown_maps(const char *wanted, struct shown *shown)
 {
@@ -105,12 +107,14 @@ static int shown_maps(const char *wanted, struct shown *shown)
 	expect(!strncmp(line, "entries bytes ", 14));
 	while (fgets(line, sizeof(line), maps)) {
 		struct shown s;
+		int fields;
 
-		expect_eq(sscanf(line, "%llu %llu %llu %llu %llu %llu %llu %llu %llu %llu %llu %llu %63s",
-				 &s.entries, &s.bytes, &s.retired, &s.read,
-				 &s.dirty, &s.amended, &s.misses,
-				 &s.promotions, &s.expunged, &s.sweeps,
-				 &s.probe, &s.users, name), 13);
+		fields = sscanf(line, FIGURES FIGURES FIGURES "%63s",
+				&s.entries, &s.bytes, &s.retired, &s.read,
+				&s.dirty, &s.amended, &s.misses,
+				&s.promotions, &s.expunged, &s.sweeps,
+				&s.probe, &s.users, name);
+		expect_eq(fields, 13);
 		if (strcmp(name, wanted))
 			continue;
 		*shown = s;

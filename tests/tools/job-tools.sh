@@ -258,11 +258,11 @@ on_transfers() {
 		eval "ctl -k hex -v hex export a | tr -d ' ' | sort | cmp - $dir/hex"
 	for format in tsv jsonl; do
 		# JSON does not escape DEL.
-		text='\n\t -~\200-\377'
-		[ $format = tsv ] || text='\n -\377'
+		plain='\n\t -~\200-\377'
+		[ $format = tsv ] || plain='\n -\377'
 		check "export as $format" gives "" ctl export a $dir/$format --format $format
 		check "is a line for each" test "$(wc -l <$dir/$format)" = 600
-		check "of text" test -z "$(tr -d "$text" <$dir/$format)"
+		check "of text" test -z "$(tr -d "$plain" <$dir/$format)"
 		check "import from $format" gives "" \
 			ctl import "b-$format" $dir/$format -f $format --create -m 0640
 		check "is the same" eval "ctl -k hex -v hex export b-$format |
