@@ -324,7 +324,9 @@ own_config() {
 		"Choose UML=kunit, smp or up." ;;
 	esac
 }
-own_patch() { [ "$1" != kunit ] || cat "$SCRIPTS/uml-frames.patch"; }
+own_patch() {
+	[ "$1" != kunit ] || cat "$SCRIPTS/uml-copies.patch" "$SCRIPTS/uml-frames.patch"
+}
 
 # own_flags NAME: in FLAGS, make's flags for that kernel and all its modules.  In
 # the large code model, which UML asks for, clang puts "large" static data where

@@ -2,9 +2,6 @@
 /*
  * Memory that calls are pointed at: good, none, read-only, ending at a hole,
  * unmapped and mapped again by another thread, changed while it is read.
- *
- * On User Mode Linux only between calls: its user copies find the page in the
- * page tables, and use it without seeing to it that it stays there.
  */
 #ifndef SYNCMAP_FUZZ_PLACES_H
 #define SYNCMAP_FUZZ_PLACES_H
@@ -66,25 +63,6 @@ static inline bool new_places(struct places *places)
 		return false;
 	places->hole += HOLE_PAGES * PAGE;
 	return true;
-}
-
-/* Whether pages may go while they are copied from or to. */
-static inline bool pages_may_go(void)
-{
-	static int known;
-	char line[256];
-	FILE *file;
-
-	if (known)
-		return known > 0;
-	known = 1;
-	file = fopen("/proc/cpuinfo", "r");
-	while (file && fgets(line, sizeof(line), file))
-		if (strstr(line, "User Mode Linux"))
-			known = -1;
-	if (file)
-		fclose(file);
-	return known > 0;
 }
 
 /* Changes an argument that is perhaps being read: lengths, mostly. */

@@ -272,8 +272,7 @@ static inline void fuzz_files(struct caller *caller)
 		break;
 	case 48:
 		/* Which takes the right to write from pages, for a time. */
-		if (pages_may_go())
-			fork_once(caller);
+		fork_once(caller);
 		break;
 	default:
 		become(caller, pick(args, 3) ? 0 : pick(args, USERS + 1));
@@ -391,9 +390,8 @@ static inline void *shaker_thread(void *context)
 			for (j = 0; j < 64; j++)
 				flip(shaker->callers[i].args->places,
 				     &shaker->random);
-			if (pages_may_go())
-				shake(shaker->callers[i].args->places,
-				      &shaker->random);
+			shake(shaker->callers[i].args->places,
+			      &shaker->random);
 		}
 		/* Not always asleep, and not always running. */
 		if (next_random(&shaker->random) % 2)

@@ -10,7 +10,7 @@ use syncmap::ByteMap;
 use crate::keys::{Constant, Good, Number, Truncated};
 use crate::support::{
     audit, bytes, delete, eventually, fill, filled, has, numbers, store, value, Numbers, QUIET,
-    SEGMENT,
+    SEGMENT, SEGMENT_BYTES,
 };
 use crate::values::counted;
 
@@ -161,8 +161,9 @@ mod tests {
         })
     }
 
-    /// The memory of a map from which most keys were deleted is that of one that never had them, if its
-    /// segments are not between being merged and being split.
+    /// The memory of a map from which most keys were deleted is that of one that never had them, but for
+    /// segments that are between being merged and being split: with 250 keys that is one of four now
+    /// and then, and three of them once in a thousand times.
     #[test]
     fn memory_is_that_of_a_fresh_map() -> Result {
         counted(|| {
@@ -175,7 +176,7 @@ mod tests {
                 let fresh = filled::<Good>(0..left, QUIET)?;
                 let (now, fresh) = (bytes(&map), bytes(&fresh));
                 check!(
-                    now <= fresh * 11 / 10,
+                    now <= fresh * 11 / 10 + 2 * SEGMENT_BYTES,
                     "{} {} {} {}",
                     keys,
                     left,

@@ -135,6 +135,9 @@ pub(crate) fn value<K: Number>(map: &Numbers<K>, key: u64) -> Option<u64> {
 /// Entries that fill a segment of a table.
 pub(crate) const SEGMENT: u64 = 84;
 
+/// Bytes of one.
+pub(crate) const SEGMENT_BYTES: usize = 1024;
+
 /// Where a key is, and how: a letter for read (`-` no entry, `L`, `D`, `E`), one for dirty, and `a` if
 /// there is a dirty, or else a dot. `LLa` is a live key of both tables.
 pub(crate) fn shape<K: Number>(map: &Numbers<K>, key: u64) -> ([u8; 3], Dirty) {

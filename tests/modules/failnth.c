@@ -334,8 +334,11 @@ static void creates(void)
 		key_len = lengths[i];
 		failures = fail_each(begin_nothing, NULL, call_create,
 				     check_created, end_map);
-		/* The map, two tables of two parts, their eras, the holder. */
-		expect(failures >= 8);
+		/*
+		 * The map, two tables of two parts, their eras, the holder; once
+		 * the slab allocator did without memory of its own instead.
+		 */
+		expect(failures >= 7);
 		pr_info("# create, length %zu: %d fail\n", key_len, failures);
 	}
 }
