@@ -162,8 +162,8 @@ mod tests {
     }
 
     /// The memory of a map from which most keys were deleted is that of one that never had them, but for
-    /// segments that are between being merged and being split: with 250 keys that is one of four now
-    /// and then, and three of them once in a thousand times.
+    /// segments that are between being merged and being split: of the four that 250 keys need, one is
+    /// in two parts once in two hundred times.
     #[test]
     fn memory_is_that_of_a_fresh_map() -> Result {
         counted(|| {
