@@ -149,7 +149,7 @@ pub(crate) fn shut_down() {
 
 fn wake_worker() {
     if let Some(worker) = queue(|queue| queue.worker.clone()) {
-        worker.unpark();
+        machine::wake(&worker);
     }
 }
 
@@ -255,7 +255,7 @@ fn wake(place: usize) {
             *at != place
         });
     });
-    woken.iter().for_each(Thread::unpark);
+    woken.iter().for_each(machine::wake);
 }
 
 /// Waits until all sections have ended that there are now.

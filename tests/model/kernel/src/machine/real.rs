@@ -166,6 +166,11 @@ pub fn idle() {
     std::thread::park_timeout(Duration::from_micros(100));
 }
 
+/// Wakes a thread up that is idle, or else keeps it from being so next time.
+pub fn wake(thread: &Thread) {
+    thread.unpark();
+}
+
 /// Ordered with all others who call this: as they are by the lock of the queue.
 pub fn order() {}
 

@@ -61,6 +61,10 @@ struct State {
     /// Who frees what has a grace period behind it.
     reclaiming: Option<usize>,
     failing: HashMap<usize, Failing>,
+    /// Who takes a mutex.
+    locking: Vec<ThreadId>,
+    /// Who was woken up meanwhile.
+    called: Vec<ThreadId>,
     heap: heap::Heap,
     cells: access::Cells,
 }
@@ -100,7 +104,33 @@ pub fn failing() -> Failing {
 }
 
 pub fn lock(mutex: &RawMutex) -> RawGuard<'_> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    let me = current();
+    state(|state| state.locking.push(me.id()));
+    let guard = mutex.lock().unwrap_or_else(PoisonError::into_inner);
+    let called = state(|state| {
+        state.locking.retain(|id| *id != me.id());
+        let at = state.called.iter().position(|id| *id == me.id());
+        at.map(|at| state.called.swap_remove(at)).is_some()
+    });
+    if called {
+        me.unpark();
+    }
+    guard
+}
+
+/// Wakes a thread up that is idle, or else keeps it from being so next time. Not one that waits for
+/// a mutex: loom would let it go on without.
+pub fn wake(thread: &Thread) {
+    let locking = state(|state| {
+        let locking = state.locking.contains(&thread.id());
+        if locking && !state.called.contains(&thread.id()) {
+            state.called.push(thread.id());
+        }
+        locking
+    });
+    if !locking {
+        thread.unpark();
+    }
 }
 
 pub fn try_lock(mutex: &RawMutex) -> Option<RawGuard<'_>> {
