@@ -142,6 +142,10 @@ fi
 : >"$out/output.log"
 for part in "${parts[@]}"; do
 	build "$part"
+	[[ " ${args[*]} " != *" --list "* ]] || {
+		run "$part"
+		exit
+	}
 	status=0
 	say "## begin $part" >>"$out/output.log"
 	run "$part" > >(tee -a "$out/output.log") || status=$?

@@ -12,11 +12,12 @@
 # The head of a patch:
 #	Rule: what it breaks
 #	Runner: kunit SUITE [PATTERN] | device PROGRAM [PART OF A NAME] | ctest |
-#		careless | build
+#		careless | model PROGRAM | build
 #	Killed by: test NAME | KASAN | lockdep | RCU | refcount | leak | sleep |
 #		objects | panic | hang | error TEXT		(once or more)
 #	Dies: SECONDS	if panic or hang count: how long it may take
-# "error" is what the compiler says, of which "build" is the runner.
+# "model" is one of the programs that loom explores on the host.  "error" is what
+# the compiler says, of which "build" is the runner.
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -78,6 +79,7 @@ has_test() {
 	device) file=tests/kselftest/$what.c ;;
 	ctest) file=tests/modules/ctest/main.c ;;
 	careless) file=scripts/job-modules.sh ;;
+	model) file=tests/model/explore/src/programs.rs ;;
 	build) return 0 ;;
 	*) return 1 ;;
 	esac
@@ -179,6 +181,11 @@ build() {
 	local kind what out programs modules='syncmap.o'
 	read -r kind what _ <<<"$1"
 	case $kind in
+	model)
+		SYNCMAP_SOURCE=$COPY/src "$SCRIPTS/model.sh" explore --list \
+			>"$DIR/build.log" 2>&1
+		return
+		;;
 	kunit)
 		sed "/^mod suite_/{/^mod suite_$what;/!d}" \
 			"$SOURCE/tests/kunit/syncmap_kunit.rs" >"$DIR/kunit.rs"
@@ -214,12 +221,32 @@ seconds() { awk -v from="$1" -v to="$EPOCHREALTIME" 'BEGIN { printf "%.1f", to -
 # seen PATTERN: whether the logs of the guest have it.
 seen() { grep -qaE -- "$1" "$GUEST/console.log" "$GUEST/output.log" 2>/dev/null; }
 
+# What is run of the model, as a guest would.
+explore() {
+	local status=0
+	{
+		say "## begin explore"
+		SYNCMAP_SOURCE=$COPY/src "$SCRIPTS/model.sh" explore --seconds 30 "$1" ||
+			status=$?
+		say "## end explore $status"
+	} >"$GUEST/output.log" 2>"$GUEST/console.log"
+	return "$status"
+}
+
 # guest RUNNER LIMIT [PATTERN]: runs it until it ends, or the pattern is seen.  In
 # ENDED, how: seen, passed, failed; in TOOK the seconds.
 guest() {
 	local pid status=0 start=$EPOCHREALTIME
-	say "$1" >"$DIR/runner"
 	mkdir -p "$GUEST"
+	if [[ $1 == "model "* ]]; then
+		explore "${1#model }" || status=$?
+		TOOK=$(seconds "$start")
+		ENDED=passed
+		[ "$status" -eq 0 ] || ENDED=failed
+		[ -z "${3:-}" ] || ! seen "$3" || ENDED=seen
+		return
+	fi
+	say "$1" >"$DIR/runner"
 	"$SCRIPTS/initramfs.sh" "$GUEST/initramfs" "tty1 tty2" \
 		"$SCRIPTS/job-mutant.sh" "$DIR/runner=/runner" \
 		"$SCRIPTS/job-modules.sh=/job-modules.sh" "${FILES[@]}"
@@ -272,7 +299,7 @@ state_of() {
 		cd "$SOURCE"
 		UML=kunit uml_dir
 		git ls-files src include Kbuild syncmap.mk tests/kunit tests/kselftest \
-			tests/modules scripts/job-mutant.sh scripts/job-modules.sh |
+			tests/model tests/modules scripts/job-mutant.sh scripts/job-modules.sh |
 			xargs cat
 	) | sha256sum | cut -c1-16
 }

@@ -16,9 +16,13 @@ static void kicked(struct irq_work *kick)
 	syncmap_worker_kicked(kick);
 }
 
+/*
+ * In hard interrupt context on PREEMPT_RT too, where who waits for the end of one
+ * that runs in a thread waits for a grace period as well.
+ */
 void syncmap_helper_init_kick(struct irq_work *kick)
 {
-	init_irq_work(kick, kicked);
+	*kick = IRQ_WORK_INIT_HARD(kicked);
 }
 
 static void wake(struct irq_work *work)
@@ -26,6 +30,7 @@ static void wake(struct irq_work *work)
 	syncmap_reclaimer_wake(work);
 }
 
+/* Not this one: the locks of wait queues are no raw ones. */
 void syncmap_helper_init_wake(struct irq_work *work)
 {
 	init_irq_work(work, wake);

@@ -263,6 +263,8 @@ pub struct Reclaimer {
     /// Wakes those up who wait on `queue`, from any context.
     #[pin]
     wake: Opaque<bindings::irq_work>,
+    /// Whether `wake` was ever queued.
+    woke: Atomic<bool>,
 }
 
 // SAFETY: `waiting` and `work` are used by the holder of `busy` only; `owner.map` is used in the
@@ -298,6 +300,7 @@ impl Reclaimer {
                 // SAFETY: `wake` is valid for writes, and a member of a reclaimer.
                 unsafe { syncmap_helper_init_wake(wake.cast()) }
             }),
+            woke: Atomic::new(false),
         })
     }
 
@@ -351,6 +354,7 @@ impl Reclaimer {
                 // Another one was faster, and has finished meanwhile. Who has seen us busy waits.
                 self.busy.xchg(false, Full);
                 // Not from here, where locks of wait queues may be out of question.
+                self.woke.store(true, Relaxed);
                 // SAFETY: `wake` was initialised by `new`.
                 unsafe { bindings::irq_work_queue(self.wake.get()) };
                 continue;
@@ -507,10 +511,12 @@ impl PinnedDrop for Reclaimer {
             self.drain();
         }
         // The last holder of `busy` may have cleared it and be about to return.
-        // SAFETY: Both were initialised by `new`.
-        unsafe {
-            bindings::flush_rcu_work(self.work.get());
-            bindings::irq_work_sync(self.wake.get());
+        // SAFETY: It was initialised by `new`.
+        unsafe { bindings::flush_rcu_work(self.work.get()) };
+        // Waiting for one that was never queued would wait for a grace period on PREEMPT_RT.
+        if self.woke.load(Relaxed) {
+            // SAFETY: As above.
+            unsafe { bindings::irq_work_sync(self.wake.get()) };
         }
     }
 }

@@ -159,7 +159,7 @@ impl Worker {
     }
 }
 
-/// The handler of a kick: in interrupt context, or in a kernel thread on PREEMPT_RT.
+/// The handler of a kick: in hard interrupt context.
 ///
 /// Called by `helpers.c`, which knows the type of the handler that the kernel expects.
 ///

@@ -240,7 +240,9 @@ syncmap_record_value(const struct syncmap_record *record)
  * front of it run. An operation that fails does not stop the
  * batch. The batch stops early, with success and @done < @count, if a signal
  * arrives, and with EFAULT if an element of the array cannot be read or
- * written; @done tells how many ran before.
+ * written; @done tells how many ran before. If it is the struct itself that
+ * cannot be written any more when they have run, that is EFAULT as well, and
+ * @done remains 0.
  */
 struct syncmap_batch {
 	__u32 size;

@@ -307,6 +307,17 @@ pub const PROGRAMS: &[Small] = &[
         ],
         ..NOTHING
     },
+    // The slot still refers to the entry of B, which is gone.
+    Small {
+        name: "reused-slot",
+        first: |a| {
+            amended(a);
+            a.delete(B);
+            a.map.drain();
+        },
+        threads: &[|a| a.store(C, 1), |a| a.load(C)],
+        ..NOTHING
+    },
     Small {
         name: "load-or-store",
         first: read,
