@@ -192,23 +192,23 @@ impl<K: Key, P: Policy> Map<K, P> {
         let locked = self.lock();
         locked.promote();
         let table = locked.dirty().as_ptr();
-        let spare = locked.take_spare();
+        // Nobody is to wait for a grace period more because of that: of many maps that end one after
+        // the other, all have had theirs while the first was waited for.
+        let rest = locked.take_retired();
         drop(locked);
-        if let Some(spare) = spare {
-            // SAFETY: The spare is nobody else's.
-            unsafe { self.free_with_era(spare) };
-        }
-        // What is retired may lead to more, such as a new spare.
         self.reclaimer.drain();
-        if let Some(spare) = self.lock().take_spare() {
-            // SAFETY: As above.
-            unsafe { self.free_with_era(spare) };
-        }
         if P::OUTLIVES_MAP {
             // SAFETY: Always safe to call.
             unsafe { bindings::synchronize_rcu() };
         }
-        // SAFETY: No users, so no readers, or they are gone now; everything retired has been freed.
+        // SAFETY: No users, so no readers, or they are gone now.
+        unsafe { self.reclaimer.free_at_once(rest) };
+        // What was freed may have become a new spare.
+        if let Some(spare) = self.lock().take_spare() {
+            // SAFETY: The spare is nobody else's.
+            unsafe { self.free_with_era(spare) };
+        }
+        // SAFETY: As above; everything retired has been freed.
         // After the promotion, what is left is in this one table, and nothing else will free it.
         unsafe {
             self.put_entries(table);

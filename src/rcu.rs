@@ -384,24 +384,14 @@ impl Reclaimer {
         };
         this.runner.store(Task::current_raw(), Relaxed);
         // SAFETY: `busy` was set by the one who queued this work and passed to it.
-        let mut at = unsafe { core::mem::replace(&mut *this.waiting.get(), null_mut()) };
-        while !at.is_null() {
-            let mut freed = 0usize;
-            for _ in 0..FREE_BATCH {
-                let Some(link) = NonNull::new(at) else {
-                    break;
-                };
-                let retired = Retired(link);
-                // SAFETY: The link was given to us by `retire_all`.
-                at = unsafe { retired.link().as_ref() }.get();
-                // SAFETY: The grace period of the object is over, and by I6 we are the only ones
-                // to free it.
-                freed += unsafe { (this.owner.free)(this.owner.map, retired) };
-            }
-            // Release: after what was uncharged; pairs with the acquire in `retired_bytes` (litmus:
-            // charge-room).
-            this.retired_bytes.fetch_add(freed.wrapping_neg(), Release);
-            cond_resched();
+        let list = unsafe { core::mem::replace(&mut *this.waiting.get(), null_mut()) };
+        // SAFETY: The links were given to us by `retire_all`, and the grace period is over.
+        unsafe {
+            this.free(list, |bytes| {
+                // Release: after what was uncharged; pairs with the acquire in `retired_bytes`
+                // (litmus: charge-room).
+                this.retired_bytes.fetch_add(bytes.wrapping_neg(), Release);
+            });
         }
         // Full: what was freed is uncharged before a waiter sees the cycle (litmus: charge).
         this.cycles.fetch_add(1, Full);
@@ -409,6 +399,39 @@ impl Reclaimer {
         this.busy.xchg(false, Full);
         this.wake_up();
         this.start();
+    }
+
+    /// Frees the objects of a list, and tells now and then how many bytes they had.
+    ///
+    /// # Safety
+    ///
+    /// The list is the caller's, and no reader has any of the objects. Process context.
+    unsafe fn free(&self, mut at: *mut Link, tell: impl Fn(usize)) {
+        while !at.is_null() {
+            let mut freed = 0usize;
+            for _ in 0..FREE_BATCH {
+                let Some(link) = NonNull::new(at) else {
+                    break;
+                };
+                let retired = Retired(link);
+                // SAFETY: By the contract of the function.
+                at = unsafe { retired.link().as_ref() }.get();
+                // SAFETY: By the contract of the function, and by I6 we are the only ones to free it.
+                freed += unsafe { (self.owner.free)(self.owner.map, retired) };
+            }
+            tell(freed);
+            cond_resched();
+        }
+    }
+
+    /// Frees the objects of a chain that was never given to [`Reclaimer::retire_all`].
+    ///
+    /// # Safety
+    ///
+    /// No reader has any of them. Process context.
+    pub(crate) unsafe fn free_at_once(&self, chain: Chain) {
+        // SAFETY: By the contract of the function.
+        unsafe { self.free(chain.first, |_| ()) };
     }
 
     /// Charges `bytes`.

@@ -414,6 +414,11 @@ impl<'m, K: Key> Locked<'m, K> {
         self.retire_expunged();
     }
 
+    /// What was retired since the mutex was taken, for a caller who knows that there are no readers.
+    pub(crate) fn take_retired(&self) -> rcu::Chain {
+        self.retired.chain.replace(rcu::Chain::new())
+    }
+
     /// Retires the entries that only the table that was read so far has.
     fn retire_expunged(&self) {
         while let Some(entry) = self.guarded.expunged.pop() {
