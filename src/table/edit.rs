@@ -137,20 +137,13 @@ impl<K: Key> Table<K> {
         !self.is_apart(&path, hash, editor)
     }
 
-    /// Whether a hash differs from all those of a chain before they differ from each other.
+    /// Whether a hash can be told from those of a chain, all of which agree in what a table looks at.
     ///
     /// However long it agrees with them: each bit costs a segment, but as these remain, a chain costs
     /// no more of them than there are bits.
     fn is_apart(&self, path: &Path<K>, hash: u32, editor: &impl Editor<K>) -> bool {
-        let mut entries = path.segment(editor).get().entries();
-        let Some(first) = entries.next().map(|e| e.hash()) else {
-            return false;
-        };
-        let apart = (first ^ hash).leading_zeros();
-        if apart >= DEPTH_MAX {
-            return false;
-        }
-        entries.all(|e| (e.hash() ^ first).leading_zeros() > apart)
+        let first = path.segment(editor).get().entries().next();
+        first.is_some_and(|e| (e.hash() ^ hash).leading_zeros() < DEPTH_MAX)
     }
 
     /// What copying the segment of a hash will need in a new dirty, in which all is shared.
