@@ -32,6 +32,9 @@ $(obj)/$(1)-syncmap.o: $(syncmap-dir)/src/lib.rs FORCE
 $(obj)/$(1)-syncmap_helpers.o: $(syncmap-dir)/src/helpers.c FORCE
 	$$(call if_changed_rule,cc_o_c)
 # A name of its own for what rustc writes on the way: others may be at it, too.
+# Its tracepoints are under the name of the module.
+CFLAGS_$(1)-syncmap_helpers.o := -I$(syncmap-dir)/src \
+	-DSYNCMAP_TRACE_SYSTEM=$(subst -,_,$(1))
 RUSTFLAGS_$(1)-syncmap.o := --emit=metadata=$(obj)/lib$(1)-syncmap.rmeta \
 	-Cextra-filename=-$(1)
 clean-files += lib$(1)-syncmap.rmeta

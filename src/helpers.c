@@ -11,6 +11,9 @@
 
 #include "helpers.h"
 
+#define CREATE_TRACE_POINTS
+#include "trace.h"
+
 static void kicked(struct irq_work *kick)
 {
 	syncmap_worker_kicked(kick);
@@ -100,4 +103,29 @@ unsigned long syncmap_helper_jiffies(void)
 void syncmap_helper_cond_resched(void)
 {
 	cond_resched();
+}
+
+void syncmap_helper_trace_dirty(const void *map, size_t entries, bool in_place)
+{
+	trace_syncmap_dirty(map, entries, in_place);
+}
+
+void syncmap_helper_trace_promote(const void *map, size_t entries, size_t misses)
+{
+	trace_syncmap_promote(map, entries, misses);
+}
+
+void syncmap_helper_trace_clear(const void *map, size_t entries)
+{
+	trace_syncmap_clear(map, entries);
+}
+
+void syncmap_helper_trace_sweep(const void *map, size_t before, size_t after)
+{
+	trace_syncmap_sweep(map, before, after);
+}
+
+void syncmap_helper_trace_freed(const void *map, size_t bytes)
+{
+	trace_syncmap_freed(map, bytes);
 }

@@ -32,4 +32,11 @@ void syncmap_helper_wake_up_all(struct wait_queue_head *queue);
 unsigned long syncmap_helper_jiffies(void);
 void syncmap_helper_cond_resched(void);
 
+/* See trace.h. */
+void syncmap_helper_trace_dirty(const void *map, size_t entries, bool in_place);
+void syncmap_helper_trace_promote(const void *map, size_t entries, size_t misses);
+void syncmap_helper_trace_clear(const void *map, size_t entries);
+void syncmap_helper_trace_sweep(const void *map, size_t before, size_t after);
+void syncmap_helper_trace_freed(const void *map, size_t bytes);
+
 #endif /* _SYNCMAP_HELPERS_H */

@@ -42,6 +42,17 @@ unsafe extern "C" {
     pub(crate) fn syncmap_helper_wake_up_all(queue: *mut bindings::wait_queue_head);
     safe fn syncmap_helper_jiffies() -> c_ulong;
     safe fn syncmap_helper_cond_resched();
+    // The tracepoints: a map is a number for them, as for those who read them.
+    #[link_name = "syncmap_helper_trace_dirty"]
+    pub(crate) safe fn trace_dirty(map: *const (), entries: usize, in_place: bool);
+    #[link_name = "syncmap_helper_trace_promote"]
+    pub(crate) safe fn trace_promote(map: *const (), entries: usize, misses: usize);
+    #[link_name = "syncmap_helper_trace_clear"]
+    pub(crate) safe fn trace_clear(map: *const (), entries: usize);
+    #[link_name = "syncmap_helper_trace_sweep"]
+    pub(crate) safe fn trace_sweep(map: *const (), before: usize, after: usize);
+    #[link_name = "syncmap_helper_trace_freed"]
+    pub(crate) safe fn trace_freed(map: *const (), bytes: usize);
 }
 
 /// The time in ticks since boot, wrapping.

@@ -304,6 +304,11 @@ impl Reclaimer {
         })
     }
 
+    /// The map whose objects these are.
+    pub(crate) fn map(&self) -> *const () {
+        self.owner.map
+    }
+
     /// Bytes that await a grace period.
     pub fn retired_bytes(&self) -> usize {
         // Acquire: who sees that less is retired sees that less is charged (litmus: charge-room).
@@ -388,6 +393,7 @@ impl Reclaimer {
         // SAFETY: The links were given to us by `retire_all`, and the grace period is over.
         unsafe {
             this.free(list, |bytes| {
+                trace_freed(this.owner.map, bytes);
                 // Release: after what was uncharged; pairs with the acquire in `retired_bytes`
                 // (litmus: charge-room).
                 this.retired_bytes.fetch_add(bytes.wrapping_neg(), Release);

@@ -43,7 +43,7 @@ use kernel::sync::MutexGuard;
 
 use crate::entry::{Entry, ExpungedList};
 use crate::hash::Key;
-use crate::helpers::cond_resched;
+use crate::helpers::{cond_resched, trace_clear, trace_dirty, trace_promote};
 use crate::rcu::{self, Kind, Protects, Published, Reclaimer, Retired, Shared};
 use crate::table::{Editor, Needs, Spot, Supply, Table, TableBox};
 
@@ -240,6 +240,11 @@ impl<'m, K: Key> Locked<'m, K> {
         &self.guarded.counters
     }
 
+    /// The map, for the tracepoints.
+    fn map(&self) -> *const () {
+        self.retired.reclaimer.map()
+    }
+
     /// The read table.
     pub(crate) fn read(&self) -> Shared<'_, Table<K>> {
         self.roots.read(self).0
@@ -286,6 +291,7 @@ impl<'m, K: Key> Locked<'m, K> {
         self.guarded.newer.set(0);
         // SAFETY: Serialised by the mutex; R's table is not replaced, and is D.
         unsafe { self.roots.read.store(table.as_ptr(), true) };
+        trace_dirty(self.map(), table.used(), true);
     }
 
     /// The seed's `dirtyLocked`: makes a dirty table and sets `amended`.
@@ -304,6 +310,7 @@ impl<'m, K: Key> Locked<'m, K> {
             self.roots.dirty.store(dirty, false);
             self.roots.read.store(read.as_ptr(), true);
         }
+        trace_dirty(self.map(), read.used(), false);
     }
 
     /// Sees to it that there is a dirty, and room in it for an entry of this hash.
@@ -398,6 +405,7 @@ impl<'m, K: Key> Locked<'m, K> {
         let dirty = self.dirty();
         count(&self.counters().promotions, 1);
         count(&self.counters().misses, dirty.misses());
+        trace_promote(self.map(), dirty.used(), dirty.misses());
         let alone = self.is_alone();
         // SAFETY: Serialised by the mutex; `dirty` is D, and remains it.
         unsafe { self.roots.read.store(dirty.as_ptr(), false) };
@@ -507,6 +515,7 @@ impl<'m, K: Key> Locked<'m, K> {
         let before = self.retired.bytes() + self.dirty().empty_bytes(self);
         let owned = self.retired.reclaimer.ledger.bytes().saturating_sub(before);
         dirty.own(owned);
+        trace_clear(self.map(), dirty.used());
         self.retire_table(dirty, owned.max(1));
     }
 }

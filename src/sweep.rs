@@ -8,7 +8,7 @@ use kernel::sync::rcu;
 use crate::entry::{Entry, State};
 use crate::gfp::NORETRY;
 use crate::hash::Key;
-use crate::helpers::cond_resched;
+use crate::helpers::{cond_resched, trace_sweep};
 use crate::map::Map;
 use crate::quota::edquot;
 use crate::rcu::Shared;
@@ -50,6 +50,7 @@ impl<K: Key, P: Policy> Map<K, P> {
     /// Process context; sleeps. Takes the mutex for a few buckets at a time. Needs no memory; only
     /// shrinking does, which is left for the next time if there is none.
     pub fn sweep(&self) {
+        let before = self.slots();
         self.sweep_expunged();
         // What dirty has, or read, which is then the same table. By hash: the table may be replaced
         // in between.
@@ -62,6 +63,12 @@ impl<K: Key, P: Policy> Map<K, P> {
         self.sweep_expunged();
         count(&self.lock().counters().sweeps, 1);
         self.shrink();
+        trace_sweep(self.reclaimer.map(), before, self.slots());
+    }
+
+    /// Entries that a lookup might find, deleted ones included.
+    fn slots(&self) -> usize {
+        self.lock().dirty().used()
     }
 
     /// Sweeps what only read has.

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What is shown of maps from the inside: fdinfo, and the files in debugfs. */
+/*
+ * What is shown of maps from the inside: fdinfo, the files in debugfs, and the
+ * tracepoints.
+ */
 #include <fcntl.h>
+#include <sys/mount.h>
 
 #include "stress.h"
 
@@ -195,6 +199,78 @@ static void modules(void)
 	fclose(modules);
 }
 
+#define TRACING	"/sys/kernel/tracing/"
+
+static void tell(const char *path, const char *what)
+{
+	FILE *file = fopen(path, "w");
+
+	expect(file);
+	fputs(what, file);
+	expect_eq(fclose(file), 0);
+}
+
+/* How many of an event have come so far. */
+static int traced(const char *event)
+{
+	FILE *trace = fopen(TRACING "trace", "r");
+	char line[512], wanted[64];
+	int count = 0;
+
+	expect(trace);
+	snprintf(wanted, sizeof(wanted), " %s: map=", event);
+	while (fgets(line, sizeof(line), trace))
+		count += !!strstr(line, wanted);
+	fclose(trace);
+	return count;
+}
+
+/* A map in which everything happens that has an event. */
+static void live_through_it_all(void)
+{
+	const int map = open_map();
+	const long long end = now_ms() + 15000 * patience();
+
+	fill(map, "key", 10);
+	while (stats(map).amended)
+		present(map, text("missing"));
+	expect(delete(map, text(label("key", 0).text)));
+	store(map, text("new"), text("value"));
+	clear(map);
+	while (stats(map).retired_bytes || !stats(map).sweeps) {
+		expect(now_ms() < end);
+		nap_ms(10);
+	}
+	close(map);
+}
+
+static void tracepoints(void)
+{
+	static const char *const events[] = {
+		"syncmap_dirty", "syncmap_promote", "syncmap_clear",
+		"syncmap_sweep", "syncmap_freed",
+	};
+	size_t i;
+
+	mount("tracefs", TRACING, "tracefs", 0, NULL);
+	if (access(TRACING "events/syncmap/enable", W_OK))
+		skip("there are no tracepoints at " TRACING);
+	tell(TRACING "trace", "");
+	live_through_it_all();
+	for (i = 0; i < ARRAY_SIZE(events); i++)
+		expect_eq(traced(events[i]), 0);
+	tell(TRACING "events/syncmap/enable", "1");
+	live_through_it_all();
+	tell(TRACING "events/syncmap/enable", "0");
+	for (i = 0; i < ARRAY_SIZE(events); i++) {
+		diag("%s: %d", events[i], traced(events[i]));
+		expect(traced(events[i]) > 0);
+	}
+	/* In place for the first keys, and apart after a deletion. */
+	expect(traced("syncmap_dirty") >= 2);
+	tell(TRACING "trace", "");
+}
+
 int main(int argc, char **argv)
 {
 	static const struct tap_case cases[] = {
@@ -203,6 +279,7 @@ int main(int argc, char **argv)
 		{ "debugfs lists the named maps", named_maps },
 		{ "also while they come and go", while_they_come_and_go },
 		{ "and what modules hold", modules },
+		{ "tracepoints", tracepoints },
 	};
 
 	return tap_run(cases, ARRAY_SIZE(cases), argc, argv);

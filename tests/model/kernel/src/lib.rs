@@ -24,6 +24,7 @@ pub mod page;
 pub mod prelude;
 pub mod sync;
 pub mod task;
+mod trace;
 pub mod types;
 mod workqueue;
 
