@@ -114,6 +114,23 @@ uapi_header() {
 	done
 }
 
+# The manual of the device tells of every command, and its example compiles.
+manual() {
+	local name
+	sed -n 's/^#define \(SYNCMAP_IOC_[A-Z_]*\).*/\1/p' include/uapi/linux/syncmap.h |
+		grep -v _TYPE | while read -r name; do
+		grep -q "$name" docs/syncmap.4 || {
+			say "docs/syncmap.4 says nothing of $name."
+			return 1
+		}
+	done || return
+	awk '/^\.EX/ { text = ""; next } /^\.EE/ { last = text; next }
+		{ text = text $0 "\n" } END { printf "%s", last }' docs/syncmap.4 |
+		sed 's/\\\[dq\]/"/g; s/\\e/\\/g' >"$WORK/manual.c"
+	in_root --bind "$WORK" /out -- gcc -Wall -Wextra -Werror -Iinclude/uapi \
+		-fsyntax-only /out/manual.c
+}
+
 # shellcheck disable=SC2086
 scripts() { in_root -- shellcheck -x $shell; }
 
@@ -157,6 +174,7 @@ check "litmus tests" litmus
 check "mutants" mutants
 check "kernel-doc" kernel_doc
 check "header for userspace, C and C++" uapi_header
+check "the manual of the device" manual
 check "userspace programs" "$SCRIPTS/programs.sh" samples tests/kselftest tests/fuzz
 check "the description for syzkaller" "$SCRIPTS/syzlang.sh"
 check "the report of the bench" report

@@ -49,6 +49,7 @@ if [ -x scripts/tools.sh ]; then
 		>"$usr/share/fish/vendor_completions.d/syncmapctl.fish"
 fi
 
+cp docs/syncmap.4 "$tree"
 cat >"$tree/debian/changelog" <<END
 syncmap ($version) unstable; urgency=medium
 
