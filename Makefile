@@ -19,7 +19,7 @@ dkms deb:
 test-packages:
 	@scripts/packages.sh
 
-run test torture mutants matrix bench check help:
+run test torture mutants matrix bench check docs help:
 	@scripts/$@.sh
 
 tools:
@@ -33,5 +33,5 @@ clean-cache:
 
 .DEFAULT_GOAL := modules
 .PHONY: modules modules_install install clean kernel-metadata dkms deb \
-	test-packages run test torture mutants matrix bench check help tools \
+	test-packages run test torture mutants matrix bench check docs help tools \
 	update-kernel clean-cache

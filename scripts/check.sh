@@ -79,19 +79,7 @@ END
 		[ -e "$dir/in_c.ko" ] && [ -e "$dir/in_rust.ko" ]
 }
 
-# Kbuild's own flags for the library crate, with rustdoc in rustc's place.
-documentation() {
-	local out=$WORK/${kernel##*/}-strict flags
-	flags=$(sed -n 's/^savedcmd_syncmap-syncmap\.o := .* rustc //p' \
-		"$out/.syncmap-syncmap.o.cmd" |
-		sed -E 's/;.*//; s/--emit=[^ ]*//g; s/--out-dir [^ ]*//')
-	[ -n "$flags" ] || {
-		say "The library crate was not compiled, so it cannot be documented."
-		return 1
-	}
-	in_kernel "$kernel" --bind "$out" /out -- sh -c "cd /out &&
-		RUSTC_BOOTSTRAP=1 rustdoc --out-dir /out/doc -Dwarnings $flags"
-}
+documentation() { "$SCRIPTS/docs.sh" --module; }
 
 # The comments of the C API's header are what the kernel's tools expect.
 kernel_doc() {
@@ -157,8 +145,11 @@ report() { in_root -- python3 tests/bench/report.py --self-test; }
 c_style() {
 	local checkpatch='perl /source/scripts/checkpatch.pl --no-tree --strict --terse
 		--no-summary'
-	# What exports.c exports is written in Rust.
-	in_kernel "$kernel" -- $checkpatch -f ${kernel_c/src\/module\/exports.c/} &&
+	local most=${kernel_c/src\/module\/exports.c/}
+	# What exports.c exports is written in Rust; TRACE_EVENT() has a style of its own.
+	in_kernel "$kernel" -- $checkpatch -f ${most/src\/trace.h/} &&
+		in_kernel "$kernel" -- $checkpatch \
+			--ignore OPEN_ENDED_LINE,PARENTHESIS_ALIGNMENT -f src/trace.h &&
 		in_kernel "$kernel" -- $checkpatch --ignore EXPORT_SYMBOL \
 			-f src/module/exports.c &&
 		in_kernel "$kernel" -- $checkpatch \

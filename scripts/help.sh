@@ -18,6 +18,7 @@ make bench          measure the map against its peers, in the kernel and in
                     userspace, and write docs/benchmarks.md
 make check          formatting, lints, documentation, memory orderings, scripts,
                     C style
+make docs           rustdoc of the library, and of the crate for programs
 make tools          build syncmapctl, the program for named maps, from tools/
 make                build the modules for your own kernel, KDIR
 make modules_install

@@ -7,6 +7,7 @@
 #           static, for any machine; prints the folder that they are in (default)
 #   test    the tests that need no device
 #   check   formatting, lints, documentation, and whether the manual is current
+#   rustdoc make the documentation of the crates, and print its folder
 #   docs    write docs/syncmapctl.8 anew
 #   format  format the source
 #   lock    choose the versions of crates anew, and write tools/Cargo.lock
@@ -102,6 +103,10 @@ test)
 	cargo -- test "${flags[@]}" --doc
 	;;
 check) check ;;
+rustdoc)
+	built "documentation of the crate" cargo -- doc "${flags[@]}" --no-deps
+	say "$out/target/$target/doc"
+	;;
 docs)
 	build
 	man_page >"$out/manual"
@@ -110,5 +115,5 @@ docs)
 format) cargo "${writable[@]}" -- fmt --all ;;
 lock) cargo "${writable[@]}" -- update ;;
 *) die "There is no $1 here." \
-	"Choose make, build, test, check, docs, format or lock." ;;
+	"Choose make, build, test, check, rustdoc, docs, format or lock." ;;
 esac

@@ -244,7 +244,7 @@ static void live_through_it_all(void)
 	close(map);
 }
 
-static void tracepoints(void)
+static void trace_it_all(void)
 {
 	static const char *const events[] = {
 		"syncmap_dirty", "syncmap_promote", "syncmap_clear",
@@ -279,7 +279,7 @@ int main(int argc, char **argv)
 		{ "debugfs lists the named maps", named_maps },
 		{ "also while they come and go", while_they_come_and_go },
 		{ "and what modules hold", modules },
-		{ "tracepoints", tracepoints },
+		{ "tracepoints", trace_it_all },
 	};
 
 	return tap_run(cases, ARRAY_SIZE(cases), argc, argv);
