@@ -96,7 +96,7 @@ impl<K: Key, P: Policy> Map<K, P> {
         let mut next = Some(0);
         while let Some(hash) = next {
             let guard = rcu::read_lock();
-            let leaf = self.roots.dirty(&guard).leaf(hash, &guard);
+            let leaf = self.roots.whole(&guard).leaf(hash, &guard);
             longest = longest.max(leaf.longest_probe());
             next = leaf.end();
             drop(guard);

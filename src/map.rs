@@ -670,7 +670,7 @@ impl<K: Key, P: Policy> Map<K, P> {
     /// Exact while no operation is in flight; a key that is just being stored or deleted may or may
     /// not be counted.
     pub fn len(&self) -> usize {
-        self.roots.dirty(&rcu::read_lock()).era().live()
+        self.roots.read(&rcu::read_lock()).0.era().live()
     }
 
     /// Whether there are no keys; see [`Map::len`].

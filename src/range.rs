@@ -267,7 +267,7 @@ impl<'m, K: Key, P: Policy> Walk<'m, '_, K, P> {
         // Dropped after the section: that may be the end of an entry.
         let mut before = None;
         let guard = rcu::read_lock();
-        let table = self.map.roots.dirty(&guard);
+        let table = self.map.roots.whole(&guard);
         let mut leaf: Option<Leaf<'_, K>> = None;
         let mut go_to = |position: &mut Position<'m, '_, K, P>, to| {
             if let Position::Behind(key) = core::mem::replace(position, to) {

@@ -83,6 +83,15 @@ impl<K: Key> Roots<K> {
     pub(crate) fn dirty<'p>(&self, protects: &'p impl Protects) -> Shared<'p, Table<K>> {
         self.dirty.load(protects).0
     }
+
+    /// The table that has all keys (I2), by the same path as a lookup: by D alone, one would still
+    /// find what a Clear that has replaced R has deleted (litmus: clear, clear-and-dirty).
+    pub(crate) fn whole<'p>(&self, protects: &'p impl Protects) -> Shared<'p, Table<K>> {
+        match self.read(protects) {
+            (_, true) => self.dirty(protects),
+            (read, false) => read,
+        }
+    }
 }
 
 /// What the mutex guards, besides every change of R, D and the tables.

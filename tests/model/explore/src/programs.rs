@@ -396,6 +396,19 @@ pub const PROGRAMS: &[Small] = &[
         ],
         ..NOTHING
     },
+    // Who does not find a key any more does not walk into it either.
+    Small {
+        name: "clear-range",
+        first: read,
+        threads: &[
+            |a| a.clear(),
+            |a| {
+                a.load(A);
+                a.range();
+            },
+        ],
+        ..NOTHING
+    },
     Small {
         name: "clear-clear",
         first: read,
