@@ -16,6 +16,11 @@
 #define KEYS	24
 /* More allocations than any call makes. */
 #define NTH_MAX	200
+/*
+ * The slab allocator allocates for itself at times, and does without if it must,
+ * so the nth of one call is not always the nth of the next: all is done again.
+ */
+#define ROUNDS	4
 
 static bool failed;
 
@@ -235,9 +240,9 @@ static int call_clear(void)
 }
 
 /* Lets each allocation of a call fail; returns how often it failed then. */
-static int fail_each(void (*begin)(void (*situation)(void)),
-		     void (*situation)(void), int (*call)(void),
-		     void (*check)(void), void (*end)(void))
+static int fail_once_each(void (*begin)(void (*situation)(void)),
+			  void (*situation)(void), int (*call)(void),
+			  void (*check)(void), void (*end)(void))
 {
 	int nth, ret, failures = 0;
 	bool hit = true;
@@ -257,6 +262,19 @@ static int fail_each(void (*begin)(void (*situation)(void)),
 		end();
 	}
 	expect(!hit);
+	return failures;
+}
+
+/* The same, in rounds; returns how often it failed in the worst. */
+static int fail_each(void (*begin)(void (*situation)(void)),
+		     void (*situation)(void), int (*call)(void),
+		     void (*check)(void), void (*end)(void))
+{
+	int round, failures = 0;
+
+	for (round = 0; round < ROUNDS; round++)
+		failures = max(failures, fail_once_each(begin, situation, call,
+							check, end));
 	return failures;
 }
 
@@ -334,11 +352,8 @@ static void creates(void)
 		key_len = lengths[i];
 		failures = fail_each(begin_nothing, NULL, call_create,
 				     check_created, end_map);
-		/*
-		 * The map, two tables of two parts, their eras, the holder; once
-		 * the slab allocator did without memory of its own instead.
-		 */
-		expect(failures >= 7);
+		/* The map, two tables of two parts, their eras, the holder. */
+		expect(failures >= 8);
 		pr_info("# create, length %zu: %d fail\n", key_len, failures);
 	}
 }

@@ -18,6 +18,9 @@ use crate::world::{World, ABSENT};
 /// As many operations make a turn.
 const TURN: u64 = 64;
 
+/// Pauses of a squeezer that holds all memory.
+const SQUEEZES: usize = 40;
+
 enum Role {
     Reader,
     Writer(Owner),
@@ -140,7 +143,8 @@ fn miss(world: &World, random: &mut Random) -> u64 {
     burst
 }
 
-/// Uses up the bytes that there are, in another map, and gives them back at once.
+/// Uses up the bytes that there are, in another map, and gives them back when somebody else has
+/// met that, or soon.
 fn squeeze(world: &World, random: &mut Random, next: &mut u64) -> (u64, u64) {
     for done in 0..TURN {
         let key = *next;
@@ -150,7 +154,13 @@ fn squeeze(world: &World, random: &mut Random, next: &mut u64) -> (u64, u64) {
         match world.other.store(key, value, GFP_KERNEL) {
             Ok(()) => *next += 1,
             Err(e) if e.error == edquot() || e.error == ENOMEM => {
-                pause(random.below(2000));
+                let before = world.refused();
+                for _ in 0..SQUEEZES {
+                    pause(random.below(2000));
+                    if world.refused() != before {
+                        break;
+                    }
+                }
                 if let Err(error) = world.other.clear(GFP_KERNEL) {
                     world.refuse(error);
                 }

@@ -165,6 +165,11 @@ impl World {
         }
     }
 
+    /// How often that was so.
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused.load(Relaxed)
+    }
+
     /// Whether this mistake is to be made: until it is noticed.
     pub(crate) fn plants(&self, plant: Plant) -> bool {
         self.params.plant == plant as u64 && census().0 == 0
@@ -247,7 +252,7 @@ impl World {
         Figures {
             operations,
             faults,
-            refused: self.refused.load(Relaxed),
+            refused: self.refused(),
             made,
             dropped,
             promotions: stats.promotions as u64,
