@@ -65,7 +65,10 @@ elsewhere() {
 	remove "$dir"
 	mkdir -p "$dir"
 	cp samples/blocklist.c samples/rust_user.rs "$dir"
+	# It may have tracepoints of its own.
+	say '#error "not for the library"' >"$dir/trace.h"
 	cat >"$dir/Kbuild" <<'END'
+ccflags-y += -I$(src)
 obj-m := in_c.o in_rust.o
 in_c-y := blocklist.o
 in_rust-y := rust_user.o
@@ -147,9 +150,9 @@ c_style() {
 		--no-summary'
 	local most=${kernel_c/src\/module\/exports.c/}
 	# What exports.c exports is written in Rust; TRACE_EVENT() has a style of its own.
-	in_kernel "$kernel" -- $checkpatch -f ${most/src\/trace.h/} &&
+	in_kernel "$kernel" -- $checkpatch -f ${most/src\/syncmap_trace.h/} &&
 		in_kernel "$kernel" -- $checkpatch \
-			--ignore OPEN_ENDED_LINE,PARENTHESIS_ALIGNMENT -f src/trace.h &&
+			--ignore OPEN_ENDED_LINE,PARENTHESIS_ALIGNMENT -f src/syncmap_trace.h &&
 		in_kernel "$kernel" -- $checkpatch --ignore EXPORT_SYMBOL \
 			-f src/module/exports.c &&
 		in_kernel "$kernel" -- $checkpatch \

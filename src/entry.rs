@@ -351,7 +351,7 @@ impl<K: Key> Entry<K> {
     ///
     /// # Safety
     ///
-    /// A grace period has passed since the entry was retired.
+    /// The entry was retired, or its map ends, and no reader is left.
     pub(crate) unsafe fn drop_value<P: Policy>(&self, policy: &P, reclaimer: &Reclaimer) {
         if let State::Live(word) = self.state() {
             // Nobody else changes it any more, or looks at it.

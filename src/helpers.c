@@ -12,7 +12,7 @@
 #include "helpers.h"
 
 #define CREATE_TRACE_POINTS
-#include "trace.h"
+#include "syncmap_trace.h"
 
 static void kicked(struct irq_work *kick)
 {

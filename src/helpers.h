@@ -32,7 +32,7 @@ void syncmap_helper_wake_up_all(struct wait_queue_head *queue);
 unsigned long syncmap_helper_jiffies(void);
 void syncmap_helper_cond_resched(void);
 
-/* See trace.h. */
+/* See syncmap_trace.h. */
 void syncmap_helper_trace_dirty(const void *map, size_t entries, bool in_place);
 void syncmap_helper_trace_promote(const void *map, size_t entries, size_t misses);
 void syncmap_helper_trace_clear(const void *map, size_t entries);

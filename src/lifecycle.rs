@@ -87,7 +87,7 @@ impl<K: Key, P: Policy> Map<K, P> {
     ///
     /// # Safety
     ///
-    /// The entry was retired, and its grace period is over.
+    /// The entry was retired, or its map ends, and no reader is left.
     unsafe fn put_entry(&self, entry: NonNull<Entry<K>>) {
         // SAFETY: The map's reference keeps the entry valid until it is given back here.
         unsafe {
@@ -118,12 +118,12 @@ impl<K: Key, P: Policy> Map<K, P> {
         }
     }
 
-    /// Frees an object whose grace period is over; for the reclaimer.
+    /// Frees an object that no reader has any more; for the reclaimer.
     ///
     /// # Safety
     ///
     /// `map` is a map, which is not dropped meanwhile; `retired` was retired by it, and its grace
-    /// period is over. Process context.
+    /// period is over, or the map ends and has no readers. Process context.
     pub(crate) unsafe fn free_retired(map: *const (), retired: Retired) -> usize {
         // SAFETY: By the contract of the function.
         let map = unsafe { &*map.cast::<Self>() };

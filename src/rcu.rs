@@ -234,8 +234,8 @@ impl Chain {
 pub(crate) struct Owner {
     /// What `free` is called with.
     pub(crate) map: *const (),
-    /// Frees a retired object after its grace period, in process context; returns the bytes with
-    /// which it was retired.
+    /// Frees a retired object that no reader has any more, in process context; returns the bytes
+    /// with which it was retired.
     pub(crate) free: unsafe fn(*const (), Retired) -> usize,
 }
 

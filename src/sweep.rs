@@ -66,9 +66,9 @@ impl<K: Key, P: Policy> Map<K, P> {
         trace_sweep(self.reclaimer.map(), before, self.slots());
     }
 
-    /// Entries that a lookup might find, deleted ones included.
+    /// Entries of dirty, deleted ones included.
     fn slots(&self) -> usize {
-        self.lock().dirty().used()
+        self.roots.dirty(&rcu::read_lock()).used()
     }
 
     /// Sweeps what only read has.

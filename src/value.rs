@@ -71,7 +71,7 @@ pub unsafe trait Policy: Send + Sync + 'static {
     ///
     /// # Safety
     ///
-    /// `word` was in the entry when it was freed, a grace period after it was retired.
+    /// `word` was in the entry when it was freed, and no reader is left.
     unsafe fn put(&self, word: Word, reclaimer: &Reclaimer);
 
     /// Frees a displaced value that was retired by itself; returns the bytes it was retired with.
@@ -79,7 +79,7 @@ pub unsafe trait Policy: Send + Sync + 'static {
     ///
     /// # Safety
     ///
-    /// `word` was retired by the `Old` of this policy, and its grace period is over.
+    /// `word` was retired by the `Old` of this policy, and no reader is left.
     unsafe fn put_retired(word: Word, reclaimer: &Reclaimer) -> usize;
 }
 

@@ -32,7 +32,8 @@ enum Kind {
     Split,
     /// The segment is full of hashes that no split would separate: put another in front of it.
     Chain,
-    /// The hash is another one than those of a chain: give it a segment of its own, next to it.
+    /// The hash differs from those of a chain in a bit that can lead to a segment: give it one of
+    /// its own, next to it.
     Part,
 }
 

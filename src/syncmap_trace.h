@@ -2,7 +2,8 @@
 /*
  * Tracepoints: what happens to the tables of a map as a whole, and so nothing on
  * the way of a lookup, or of a store to a key that exists. Each module that has the
- * library has them under its own name: /sys/kernel/tracing/events/MODULE.
+ * library has them under its own name: /sys/kernel/tracing/events/MODULE. This file
+ * has a name that no file of such a module has: it is found by -I, after theirs.
  */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM SYNCMAP_TRACE_SYSTEM
@@ -101,5 +102,5 @@ TRACE_EVENT(syncmap_freed,
 #undef TRACE_INCLUDE_PATH
 #define TRACE_INCLUDE_PATH .
 #undef TRACE_INCLUDE_FILE
-#define TRACE_INCLUDE_FILE trace
+#define TRACE_INCLUDE_FILE syncmap_trace
 #include <trace/define_trace.h>
