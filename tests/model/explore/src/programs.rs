@@ -267,6 +267,21 @@ pub const PROGRAMS: &[Small] = &[
         last: |a| a.map.promote_now(),
         ..NOTHING
     },
+    // What is swept was expunged, and came back to dirty, since the sweep began.
+    Small {
+        name: "sweep-revived",
+        first: deleted,
+        threads: &[
+            |a| a.map.sweep(),
+            |a| {
+                a.store(C, 1);
+                a.store(A, 2);
+                a.delete(A);
+            },
+        ],
+        last: |a| a.map.promote_now(),
+        ..NOTHING
+    },
     Small {
         name: "worker-sweeps",
         sweeps: true,

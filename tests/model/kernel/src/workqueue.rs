@@ -147,6 +147,12 @@ pub(crate) fn shut_down() {
     wake_worker();
 }
 
+/// Waits until nothing is being run.
+#[cfg(any(feature = "loom", feature = "shuttle"))]
+pub(crate) fn rest() {
+    wait(FINISHED, || queue(|queue| queue.running.is_none()));
+}
+
 fn wake_worker() {
     if let Some(worker) = queue(|queue| queue.worker.clone()) {
         machine::wake(&worker);

@@ -72,8 +72,11 @@ pub fn calm<T>(what: &T) {
     state(|state| state.cells.calm.push(start..start + size_of::<T>()));
 }
 
-/// Tries nothing until told otherwise: for when one thread has all that is accessed to itself.
+/// Tries nothing until told otherwise: for when one thread has all that is accessed to itself, but
+/// for the worker.
 pub fn quiet(quiet: bool) {
+    // Which may be in the middle of an access, and about to change what was there before.
+    crate::workqueue::rest();
     state(|state| state.cells.quiet = quiet);
 }
 
