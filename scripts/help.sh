@@ -8,8 +8,8 @@ make run            from a fresh machine to the demo: set up, build, boot a
                     stock Debian kernel under QEMU, load syncmap, run the demo
 make test           KUnit on User Mode Linux, device tests under QEMU; ends
                     with "N passed, N failed"
-make matrix         the device tests on each of Debian's stock kernels: 7.3 and
-                    7.2; cloud, rt and amd64
+make matrix         the device tests on each of Debian's stock kernels, 7.3 and
+                    7.2; cloud, rt and amd64; and on kernels built by clang
 make torture        threads, interrupts and processors that come and go against
                     one map, for TIME minutes; ends like make test
 make mutants        break one rule at a time, and see that the tests notice; ends
@@ -41,9 +41,10 @@ KERNEL          7.3 or 7.2, the series to run on (default: 7.3, else 7.2)
 FLAVOUR         cloud, amd64 or rt (default: cloud); or debug, a kernel that
                 checks everything, slowly: make test runs all tests on it
 KERNELS         series for make matrix (default: "7.3 7.2")
-FLAVOURS        flavours for make matrix (default: "cloud rt amd64")
+FLAVOURS        what make matrix runs (default: "cloud rt amd64 clang newest")
 TIME            minutes that make torture takes (default: 10)
 UML=kunit       run it on User Mode Linux, at native speed
+TOOLCHAIN       newest: Debian's newest compilers, for a kernel of our own
 TIMEOUT         seconds a guest may take
 ONLY            model, tools, kunit, faults, torture or device, the one part of
                 the tests to run; kernel, host or syscall, that of the bench

@@ -6,6 +6,7 @@
 # KERNEL is a series (7.3, 7.2), FLAVOUR is cloud, amd64 or rt; or debug, which is
 # a kernel of our own of the same source.
 
+TOOLCHAIN= # those are built by the compilers of Debian 13
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=scripts/build-folder.sh

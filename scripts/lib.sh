@@ -172,14 +172,32 @@ show_times() {
 	printf '  %s\n' "${TIMES[@]}" "$(printf '%5d s  in all' "$SECONDS")"
 }
 
+# The numbers are the recipes', here and below: raise one to make things anew.
+
 # The packages of the toolchain root: compilers of the Debian kernel's own
 # versions, QEMU, the checkers, and the demo's input (netbase, wamerican).
+# TOOLCHAIN=newest has the newest compilers of Debian instead, for the kernels of
+# our own; a stock kernel needs modules of the rustc that it was built with.
+ROOT_SUITE=trixie
+LLVM_SUFFIX=-19
 ROOT_PACKAGES="apt gcc libc6-dev make bc bison flex libelf-dev libssl-dev
 	libdw-dev zlib1g-dev cpio kmod xz-utils rustc rust-src rustfmt rust-clippy
 	bindgen clang-19 lld-19 llvm-19 pahole python3 perl busybox-static
 	qemu-system-x86 shellcheck netbase wamerican g++-multilib cargo patch
 	libclang-rt-19-dev"
 ROOT_KEY=$(key_of 1 "$ROOT_PACKAGES")
+KERNEL_KEY=$(key_of 1 "$ROOT_KEY")
+case ${TOOLCHAIN:-} in
+'') ;;
+newest)
+	ROOT_SUITE=forky
+	LLVM_SUFFIX=
+	ROOT_PACKAGES=${ROOT_PACKAGES//-19/}
+	ROOT_KEY=$(key_of 1 "$ROOT_SUITE $ROOT_PACKAGES")
+	;;
+*) die "TOOLCHAIN=$TOOLCHAIN is not known." \
+	"Say newest, or nothing for the compilers of Debian 13." ;;
+esac
 root_dir() { say "$CACHE/root-$ROOT_KEY"; }
 
 # Those of the bench root, which only make bench makes: what the maps of
@@ -302,8 +320,6 @@ unpack_debs() {
 	done
 }
 
-# The number is the recipe's, here and below: raise it to make things anew.
-KERNEL_KEY=$(key_of 1 "$ROOT_KEY")
 # stock_dir: Debian's kernel, of which FLAVOUR=debug takes only the source.
 stock_dir() {
 	say "$CACHE/kernel-${KERNEL:-newest}-${FLAVOUR/debug/cloud}-$KERNEL_KEY"
@@ -334,8 +350,8 @@ own_patch() {
 # otherwise.
 UML_CFLAGS='-mlarge-data-threshold=1073741824 -Wno-unused-command-line-argument'
 own_flags() {
-	FLAGS=(LLVM=-19)
-	[ "$1" = debug ] || FLAGS=(ARCH=um LLVM=-19 KCFLAGS="$UML_CFLAGS")
+	FLAGS=(LLVM="${LLVM_SUFFIX:-1}")
+	[ "$1" = debug ] || FLAGS=(ARCH=um "${FLAGS[@]}" KCFLAGS="$UML_CFLAGS")
 }
 
 own_dir() {

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # make matrix: the tests that need no KUnit on every stock kernel that is
-# supported, each prepared on the way, and a table of the results.  KERNELS and
-# FLAVOURS choose (7.3 7.2; cloud rt amd64).  With --table the table is written
-# to docs/testing.md, between its markers.
+# supported, each prepared on the way; those and KUnit on User Mode Linux, built by
+# clang, and again by the newest compilers of Debian; and a table of the results.
+# KERNELS and FLAVOURS choose (7.3 7.2; cloud rt amd64 clang newest).  With --table
+# the table is written to README.md, between its markers.
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -24,40 +25,71 @@ failed=0
 skipped=0
 rows=()
 
-# cell SERIES FLAVOUR: the device tests on one kernel.
+# built VARIABLE=VALUE...: a kernel, and by which compilers it was built.
+built() {
+	# shellcheck disable=SC2016 # by that shell
+	env "$@" bash -c '. "$0/lib.sh"
+		dir=$(kernel_dir)
+		[ -z "${UML:-}" ] || dir=$(uml_dir)
+		printf "%s | " "$(cat "$dir/release")${UML:+, User Mode Linux}"
+		sed -nE "s/^CONFIG_CC_VERSION_TEXT=\".*(gcc|clang).* ([0-9]+\.[0-9]+)\..*/\1 \2/p
+			s/^CONFIG_RUSTC_VERSION_TEXT=\"(rustc [0-9.]*).*/\1/p" \
+			"$dir/build/.config" | paste -sd, | sed "s/,/, /"' "$SCRIPTS"
+}
+
+# cell NAME PARTS VARIABLE=VALUE...: those parts of the tests on one kernel.
 cell() {
-	local log=$out/$1-$2.log start=$SECONDS status=0 release p=0 f=0 s=0
-	export KERNEL=$1 FLAVOUR=$2
-	ONLY=device "$SCRIPTS/test.sh" >"$log" 2>&1 </dev/null || status=$?
-	release=$(cat "$(kernel_dir)/release" 2>/dev/null || say "$1, $2")
-	read -r p f s < <(sed -nE 's/^ *device tests: ([0-9]+) passed, ([0-9]+) failed, ([0-9]+) skipped$/\1 \2 \3/p' "$log") || true
+	local log=$out/$1.log name=$1 only=$2 start=$SECONDS status=0 kernel
+	local p f s sums=(0 0 0)
+	shift 2
+	env "$@" ONLY="$only" "$SCRIPTS/test.sh" >"$log" 2>&1 </dev/null || status=$?
+	kernel=$(built "$@" 2>/dev/null) || kernel="$name |"
+	while read -r p f s; do
+		sums=($((sums[0] + p)) $((sums[1] + f)) $((sums[2] + s)))
+	done < <(sed -nE 's/^ *(device tests|KUnit): ([0-9]+) passed, ([0-9]+) failed, ([0-9]+) skipped$/\2 \3 \4/p' "$log")
 	# A guest that died, or was never started, is a failure as well.
-	[ "$status" -eq 0 ] || [ "$f" -gt 0 ] || f=1
-	passed=$((passed + p))
-	failed=$((failed + f))
-	skipped=$((skipped + s))
-	rows+=("| $release | $p | $f | $s | $((SECONDS - start)) |")
-	say "      $release: $p passed, $f failed, $s skipped"
-	[ "$f" -eq 0 ] || {
+	[ "$status" -eq 0 ] || [ "${sums[1]}" -gt 0 ] || sums[1]=1
+	passed=$((passed + sums[0]))
+	failed=$((failed + sums[1]))
+	skipped=$((skipped + sums[2]))
+	rows+=("| $kernel | ${sums[0]} | ${sums[1]} | ${sums[2]} | $((SECONDS - start)) |")
+	say "      ${kernel/ |/:}: ${sums[0]} passed, ${sums[1]} failed, ${sums[2]} skipped"
+	[ "${sums[1]}" -eq 0 ] || {
 		grep -E 'FAILED|verdict:|^syncmap: ' "$log" | head -n 20 || tail -n 5 "$log"
 		say "      All it said: $log"
 	}
 }
 
 read -ra series <<<"${KERNELS:-7.3 7.2}"
-read -ra flavours <<<"${FLAVOURS:-cloud rt amd64}"
-STEPS=$((${#series[@]} * ${#flavours[@]}))
-for one in "${series[@]}"; do
-	for flavour in "${flavours[@]}"; do
-		step "Debian's $one, $flavour" cell "$one" "$flavour"
-	done
+read -ra flavours <<<"${FLAVOURS:-cloud rt amd64 clang newest}"
+STEPS=0
+for flavour in "${flavours[@]}"; do
+	case $flavour in
+	cloud | rt | amd64) STEPS=$((STEPS + ${#series[@]})) ;;
+	clang | newest) STEPS=$((STEPS + 1)) ;;
+	*) die "FLAVOURS=$flavour is not known." \
+		"Choose from cloud, rt, amd64, clang and newest." ;;
+	esac
+done
+for flavour in "${flavours[@]}"; do
+	case $flavour in
+	clang) step "User Mode Linux, by clang" \
+		cell clang "kunit device" UML=kunit ;;
+	newest) step "User Mode Linux, by the newest compilers" \
+		cell newest "kunit device" UML=kunit TOOLCHAIN=newest ;;
+	*) for one in "${series[@]}"; do
+		step "Debian's $one, $flavour" \
+			cell "$one-$flavour" device KERNEL="$one" FLAVOUR="$flavour"
+	done ;;
+	esac
 done
 {
-	say '| kernel | passed | failed | skipped | seconds |' '|---|---|---|---|---|'
+	say '| kernel | built by | passed | failed | skipped | seconds |' \
+		'|---|---|---|---|---|---|'
 	printf '%s\n' "${rows[@]}"
 } >"$out/table.md"
 cat "$out/table.md"
-[ -z "$table" ] || replace_part matrix "$SOURCE/docs/testing.md" "$out/table.md"
+[ -z "$table" ] || replace_part matrix "$SOURCE/README.md" "$out/table.md"
 totals="$passed passed, $failed failed"
 [ "$skipped" -eq 0 ] || totals+=", $skipped skipped"
 say "$totals"

@@ -86,7 +86,7 @@ build() {
 	case $1 in
 	address | thread)
 		crate=stress
-		flags="-Zsanitizer=$1 -Zexternal-clangrt -Clinker=clang-19"
+		flags="-Zsanitizer=$1 -Zexternal-clangrt -Clinker=clang$LLVM_SUFFIX"
 		flags+=" -Clink-arg=-fsanitize=$1"
 		watch "$out/build.log" 0 in_model "target-$1" cargo build --locked \
 			--release -p "$crate" --target "$triple"

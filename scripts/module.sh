@@ -22,6 +22,9 @@ elif [ "$FLAVOUR" = debug ]; then
 	own_flags debug
 	args=("${FLAGS[@]}")
 else
+	[ -z "${TOOLCHAIN:-}" ] ||
+		die "A stock kernel takes modules of its own rustc only." \
+			"With TOOLCHAIN=$TOOLCHAIN, say UML=kunit as well."
 	args=(KERNELRELEASE="$(cat "$dir/release")")
 fi
 if [ -n "${KUNIT:-}" ]; then

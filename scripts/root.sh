@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Makes the toolchain root: a small Debian 13 with the compilers the Debian
-# kernels were built with; with an argument ("bench", "deb", "machine") another
-# one.  Needs no root where user namespaces are allowed.
+# kernels were built with, or with TOOLCHAIN=newest a small Debian testing with
+# newer ones; with an argument ("bench", "deb", "machine") another one.  Needs no
+# root where user namespaces are allowed.
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -15,6 +16,7 @@ if [ $# -gt 0 ]; then
 	packages=${1^^}_PACKAGES
 	ROOT_KEY=${!key}
 	ROOT_PACKAGES=${!packages}
+	ROOT_SUITE=trixie
 fi
 
 # The mirror this machine uses for Debian itself; empty means "the default".
@@ -44,7 +46,7 @@ make_root() {
 	as_root || run=(unshare --map-root-user --map-auto "${run[@]}")
 	local key=/usr/share/keyrings/debian-archive-keyring.gpg source=()
 	[ -z "$mirror" ] ||
-		source=("deb [signed-by=$key] $mirror trixie main")
+		source=("deb [signed-by=$key] $mirror $ROOT_SUITE main")
 	{ apt_options; say 'Acquire::Languages "none";'; } >"$STAGE/apt.conf"
 	# The host's certificates are bound over the empty file when needed.
 	# shellcheck disable=SC2016 # the hooks' own $1
@@ -58,7 +60,7 @@ make_root() {
 		--skip=output/dev \
 		--customize-hook='mkdir -p "$1/etc/ssl/certs"' \
 		--customize-hook='touch "$1/etc/ssl/certs/ca-certificates.crt"' \
-		trixie "$STAGE/root" "${source[@]}"
+		"$ROOT_SUITE" "$STAGE/root" "${source[@]}"
 }
 
 explain() {
@@ -75,7 +77,7 @@ explain() {
 			"Upgrade the package debian-archive-keyring and try again." ;;
 	*'Failed to fetch'* | *'Could not resolve'* | *'Could not connect'* | \
 		*'Temporary failure'* | *'does not have a Release file'*)
-		die "Debian 13 (trixie and trixie-backports) could not be fetched from" \
+		die "Debian ($ROOT_SUITE) could not be fetched from" \
 			"${mirror:-the default mirror}." \
 			"Check the network, or set SYNCMAP_MIRROR to another Debian mirror." ;;
 	*'Operation not permitted'* | *unshare:* | *newuidmap:*)
@@ -106,7 +108,7 @@ if ! [ -d "$root" ]; then
 	fi
 	need_space 4096 "The $what"
 	mirror=${SYNCMAP_MIRROR:-$(debian_mirror)}
-	say "      Debian 13 from ${mirror:-the default mirror}"
+	say "      Debian ($ROOT_SUITE) from ${mirror:-the default mirror}"
 	say "      (2 GiB on disk; takes one to three minutes)"
 	watch "$CACHE/root.log" 0 make_root
 	[ "$STATUS" -eq 0 ] || explain "$CACHE/root.log"

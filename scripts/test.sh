@@ -141,9 +141,9 @@ torture() {
 	add torture "$WORK/torture-uml/output.log"
 }
 
-# Meant for working on one part: ONLY=model, tools, kunit, faults, torture or
+# Meant for working on a part, or some: ONLY=model, tools, kunit, faults, torture,
 # device; or with FLAVOUR=debug ONLY=planted.
-wanted() { [ -z "${ONLY:-}" ] || [ "$ONLY" = "$1" ]; }
+wanted() { [[ -z ${ONLY:-} || " $ONLY " == *" $1 "* ]]; }
 
 # part NAME TITLE: one of them, as a step.
 part() { ! wanted "$1" || step "$2" "$1"; }
@@ -152,18 +152,22 @@ debug=
 [ "$FLAVOUR" != debug ] || debug=1
 parts=(model tools kunit faults torture device)
 [ -z "$debug" ] || parts=(kunit device kunit device planted planted)
+on=
+[ -z "${UML:-}" ] || on="on User Mode Linux"
 STEPS=4
 for name in "${parts[@]}"; do
 	! wanted "$name" || STEPS=$((STEPS + 1))
 done
 own=
-if [ -n "$debug" ] || wanted kunit || wanted faults ||
+if [ -n "$debug" ] || [ -n "${UML:-}" ] || wanted kunit || wanted faults ||
 	wanted torture; then
 	own=1
 	STEPS=$((STEPS + 1))
 fi
+[ -z "${TOOLCHAIN:-}" ] || STEPS=$((STEPS + 1))
 step "Tools of this machine" "$SCRIPTS/host.sh"
-step "Toolchain root (Debian 13)" "$SCRIPTS/root.sh"
+step "Toolchain root (Debian 13)" env TOOLCHAIN= "$SCRIPTS/root.sh"
+[ -z "${TOOLCHAIN:-}" ] || step "Toolchain root, $TOOLCHAIN" "$SCRIPTS/root.sh"
 step "Kernel" "$SCRIPTS/kernel.sh"
 [ -z "$own" ] || step "Debug kernel (User Mode Linux)" "$SCRIPTS/own.sh" kunit
 lock_work
@@ -180,7 +184,7 @@ else
 	UML=kunit part device "Device tests on User Mode Linux"
 	UML=kunit part planted "Planted bugs on User Mode Linux"
 fi
-part device "Device tests under QEMU"
+part device "Device tests ${on:-under QEMU}"
 if [ -n "$debug" ]; then
 	part kunit "KUnit suites under QEMU"
 	part planted "Planted bugs under QEMU"
