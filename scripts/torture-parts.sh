@@ -154,7 +154,7 @@ linearizable() {
 	status=$?
 	rmmod syncmap_torture || return
 	echo "# $said" | head -n 40
-	[ $status -eq 0 ] && [ "${said%% *}" -ge 50 ]
+	[ $status -eq 0 ] && [ "${said%% *}" -ge 100 ]
 }
 
 # Some of them are kept, to be looked at, and to be made wrong.

@@ -19,7 +19,7 @@ use crate::world::{World, ABSENT};
 const TURN: u64 = 64;
 
 /// Pauses of a squeezer that holds all memory.
-const SQUEEZES: usize = 40;
+const SQUEEZES: usize = 200;
 
 enum Role {
     Reader,

@@ -6,8 +6,8 @@
  * has come of it.
  *
  * With histories=N nobody is tortured: short programs are run by a few threads
- * each, and recorded, while somebody reads them from debugfs; for no longer than
- * seconds=N, if that is given.
+ * each, and recorded, while somebody reads them from debugfs; after seconds=N, if
+ * that is given, no more of them than a hundred.
  */
 #include <linux/module.h>
 #include <linux/random.h>
