@@ -542,7 +542,8 @@ impl PinnedDrop for Reclaimer {
         // The last holder of `busy` may have cleared it and be about to return.
         // SAFETY: It was initialised by `new`.
         unsafe { bindings::flush_rcu_work(self.work.get()) };
-        // Waiting for one that was never queued would wait for a grace period on PREEMPT_RT.
+        // Waiting for one that was never queued would wait for a grace period on PREEMPT_RT, and where
+        // interrupt work has no interrupt.
         if self.woke.load(Relaxed) {
             // SAFETY: As above.
             unsafe { bindings::irq_work_sync(self.wake.get()) };

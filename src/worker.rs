@@ -40,6 +40,8 @@ pub(crate) struct Worker {
     tasks: Tasks,
     #[pin]
     kick: Opaque<bindings::irq_work>,
+    /// Whether `kick` was ever queued.
+    kicked: Atomic<bool>,
     #[pin]
     work: Opaque<bindings::delayed_work>,
     _not_send: PhantomData<*const ()>,
@@ -67,6 +69,7 @@ impl Worker {
                 // SAFETY: `kick` is valid for writes, and a member of a worker.
                 unsafe { syncmap_helper_init_kick(kick.cast()) }
             }),
+            kicked: Atomic::new(false),
             work <- Opaque::ffi_init(|work| {
                 // SAFETY: `work` is valid for writes; `run` belongs to it.
                 unsafe { syncmap_helper_init_delayed_work(work, Self::run) }
@@ -103,6 +106,7 @@ impl Worker {
     }
 
     fn kick(&self) {
+        self.kicked.store(true, Relaxed);
         // SAFETY: `kick` was initialised by `new`.
         unsafe { bindings::irq_work_queue(self.kick.get()) };
     }
@@ -151,11 +155,14 @@ impl Worker {
 
     /// Waits until nothing runs and nothing is queued. Nobody may ask for anything any more. Sleeps.
     pub(crate) fn stop(&self) {
-        // SAFETY: Both were initialised by `new`. The interrupt first, as it queues the work.
-        unsafe {
-            bindings::irq_work_sync(self.kick.get());
-            bindings::cancel_delayed_work_sync(self.work.get());
+        // Where interrupt work has no interrupt, as on User Mode Linux, waiting for one that was never
+        // queued would wait for a grace period.
+        if self.kicked.load(Relaxed) {
+            // SAFETY: It was initialised by `new`. Before the work, which it queues.
+            unsafe { bindings::irq_work_sync(self.kick.get()) };
         }
+        // SAFETY: As above.
+        unsafe { bindings::cancel_delayed_work_sync(self.work.get()) };
     }
 }
 

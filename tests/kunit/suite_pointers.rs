@@ -46,6 +46,9 @@ mod tests {
         let word = 0;
         let map = pointers(Some(release))?;
         map.swap_prepared(1, pointer_to(&word)?, GFP_KERNEL)?;
+        // What is retired, or asks for a promotion, makes the end of a map wait anyway.
+        map.promote_now();
+        map.drain();
         let last = KBox::pin_init(new_mutex!(Some(map), "last"), GFP_KERNEL)?;
         let step = Atomic::new(0usize);
         let wait_for = |wanted| {
