@@ -3,7 +3,7 @@
 # Only delegates: Kbuild lists the objects, scripts/ does the work.
 
 export KDIR RELEASE KERNEL FLAVOUR KERNELS FLAVOURS TIMEOUT NO_KVM ONLY LONG V \
-	QUICK TIME UML SYNCMAP_CACHE SYNCMAP_MIRROR
+	QUICK TIME UML TOOLCHAIN M SYNCMAP_CACHE SYNCMAP_MIRROR
 
 modules modules_install clean:
 	+@scripts/kdir.sh $@
@@ -19,6 +19,9 @@ dkms deb:
 test-packages:
 	@scripts/packages.sh
 
+guest:
+	@scripts/shell.sh
+
 run test torture mutants matrix bench check docs help:
 	@scripts/$@.sh
 
@@ -33,5 +36,5 @@ clean-cache:
 
 .DEFAULT_GOAL := modules
 .PHONY: modules modules_install install clean kernel-metadata dkms deb \
-	test-packages run test torture mutants matrix bench check docs help tools \
+	test-packages guest run test torture mutants matrix bench check docs help tools \
 	update-kernel clean-cache

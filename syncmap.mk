@@ -19,6 +19,12 @@ syncmap-dir := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
 
 ccflags-y += -I$(syncmap-dir)/include
 
+# User Mode Linux puts modules where addresses of 31 bits, which clang uses for
+# small data, may not reach.
+ccflags-$(CONFIG_UML) += -mlarge-data-threshold=0
+# A header of its own has no ports to add to.
+ccflags-$(CONFIG_UML) += -Wno-null-pointer-arithmetic
+
 # Kbuild has found our symbols if we are built in the same run.
 ifneq ($(abspath $(syncmap-dir)),$(abspath $(src)))
 KBUILD_EXTRA_SYMBOLS += $(wildcard $(abspath $(syncmap-dir))/Module.symvers)

@@ -59,27 +59,24 @@ warnings() {
 		BENCH=1 VARIANT=bench-strict "$SCRIPTS/module.sh" SYNCMAP_STRICT=1
 }
 
-# A module of somebody else's, in a folder of its own.
-elsewhere() {
-	local out=$WORK/${kernel##*/}-strict dir=$WORK/elsewhere
-	remove "$dir"
-	mkdir -p "$dir"
-	cp samples/blocklist.c samples/rust_user.rs "$dir"
-	# It may have tracepoints of its own.
-	say '#error "not for the library"' >"$dir/trace.h"
-	cat >"$dir/Kbuild" <<'END'
-ccflags-y += -I$(src)
-obj-m := in_c.o in_rust.o
-in_c-y := blocklist.o
-in_rust-y := rust_user.o
-syncmap-modules := in_rust
-include /syncmap/syncmap.mk
-END
-	in_kernel "$kernel" --bind "$dir" /elsewhere --ro-bind "$out" /out -- \
-		make -s -C /kernel/build M=/elsewhere \
-		KERNELRELEASE="$(cat "$kernel/release")" \
-		KBUILD_EXTRA_SYMBOLS=/out/Module.symvers modules &&
-		[ -e "$dir/in_c.ko" ] && [ -e "$dir/in_rust.ko" ]
+# The examples of the pages of documentation, in a folder of their own, as modules of
+# somebody else's, who may have tracepoints of his own; and those that have no name are
+# taken from what is compiled.
+pages() {
+	local pages=$WORK/pages
+	"$SCRIPTS/pages.sh" "$pages" || return
+	awk -f "$SCRIPTS/excerpts.awk" "$pages"/*.[cr]* samples/* src/lib.rs \
+		README.md docs/*.md || return
+	# shellcheck disable=SC2016 # expanded inside the root
+	in_kernel "$kernel" --ro-bind "$pages" /pages -- sh -c \
+		'rustfmt --check --color never --edition 2021 \
+			--config-path /source/.rustfmt.toml /pages/*.rs &&
+		perl /source/scripts/checkpatch.pl --no-tree --strict --terse \
+			--no-summary -f /pages/*.c' || return
+	say '#error "not for the library"' >"$pages/trace.h"
+	# shellcheck disable=SC2016 # expanded by make
+	say 'ccflags-y += -I$(src)' >>"$pages/Kbuild"
+	"$SCRIPTS/mine.sh" "$pages" SYNCMAP_STRICT=1
 }
 
 documentation() { "$SCRIPTS/docs.sh" --module; }
@@ -162,7 +159,7 @@ c_style() {
 check "rustfmt" formatting
 check "rustc, warnings denied" warnings
 check "clippy" lints
-check "modules elsewhere" elsewhere
+check "the examples of the pages" pages
 check "rustdoc of the library crate" documentation
 check "litmus tests" litmus
 check "mutants" mutants
@@ -177,6 +174,7 @@ check "the tools, their manual and versions" "$SCRIPTS/tools.sh" check
 check "shellcheck" scripts
 check "checkpatch" c_style
 
-say "" "make check:"
+say ""
+say "make check:"
 printf '  %s\n' "${summary[@]}"
 exit "$failed"

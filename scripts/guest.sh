@@ -4,7 +4,8 @@
 # guest.sh DIR SECONDS: boots the prepared kernel under QEMU (with UML=kunit,
 # smp or up one on User Mode Linux, natively) with DIR/initramfs, shows what its
 # job says, and judges it by its console and its verdict.  Never runs longer than
-# SECONDS.  Leaves console.log, output.log and verdict.log in DIR.
+# SECONDS.  Leaves console.log, output.log and verdict.log in DIR.  With TERMINAL
+# set, the job has the terminal that this is called with, and output.log is empty.
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -46,12 +47,14 @@ if [ -n "${UML:-}" ]; then
 	# In 7.3, UML's own second processor offends against RCU when it starts.
 	mark='guest: the job begins'
 	kernel=$(uml_dir)
+	output=(null /guest/output.log)
+	[ -z "${TERMINAL:-}" ] || output=(fd:0 /dev/stdout)
 	# shellcheck disable=SC2016 # expanded inside the root
-	machine=("${pin[@]}" sh -c 'exec /kernel/linux mem="$1" ncpus=2 seccomp=on panic=-1 \
-		initrd=/guest/initramfs con=null con0=null,fd:1 con1=null,fd:3 \
-		con2=null,fd:4 loglevel=8 $2 \
-		>/guest/console.log 2>&1 </dev/null 3>/guest/output.log \
-		4>/guest/verdict.log' guest "$memory" "$patient")
+	machine=("${pin[@]}" sh -c 'exec 3>>"$4" 4>/guest/verdict.log
+		exec /kernel/linux mem="$1" ncpus=2 seccomp=on panic=-1 \
+		initrd=/guest/initramfs con=null con0=null,fd:1 con1="$3",fd:3 \
+		con2=null,fd:4 loglevel=8 $2 >/guest/console.log 2>&1' \
+		guest "$memory" "$patient" "${output[@]}")
 else
 	kernel=$(readlink -f "$(kernel_dir)")
 	# /dev/kvm without these flags cannot run a kernel, although it opens.
@@ -67,20 +70,30 @@ else
 		# Emulated, with all checks on, and on a busy machine, little is soon.
 		append+=" $patient rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60"
 	fi
+	output=(-serial file:/guest/output.log)
+	[ -z "${TERMINAL:-}" ] ||
+		output=(-chardev "stdio,id=terminal,signal=off" -serial chardev:terminal)
 	machine=(qemu-system-x86_64 -nodefaults -no-reboot -display none
 		"${accel[@]}" -smp 2 -m "$memory" -kernel /kernel/vmlinuz
 		-initrd /guest/initramfs -append "$append"
-		-serial file:/guest/console.log -serial file:/guest/output.log
+		-serial file:/guest/console.log "${output[@]}"
 		-serial file:/guest/verdict.log)
 fi
 
-in_kernel "$kernel" --bind "$dir" /guest -- \
-	timeout -k 5 "$limit" "${machine[@]}" </dev/null >"$dir/machine.log" 2>&1 &
-pid=$!
-guard "$pid"
-tail -n +1 -s 0.2 -f --pid="$pid" "$dir/output.log" | brief
 status=0
-wait "$pid" || status=$?
+if [ -n "${TERMINAL:-}" ]; then
+	in_kernel "$kernel" --bind "$dir" /guest -- \
+		timeout --foreground -k 5 "$limit" "${machine[@]}" \
+		2>"$dir/machine.log" || status=$?
+else
+	in_kernel "$kernel" --bind "$dir" /guest -- \
+		timeout -k 5 "$limit" "${machine[@]}" </dev/null \
+		>"$dir/machine.log" 2>&1 &
+	pid=$!
+	guard "$pid"
+	tail -n +1 -s 0.2 -f --pid="$pid" "$dir/output.log" | brief
+	wait "$pid" || status=$?
+fi
 if [ "$status" -eq 124 ] || [ "$status" -eq 137 ]; then
 	say "The guest did not end within $limit seconds and was stopped."
 elif [ "$status" -ne 0 ]; then

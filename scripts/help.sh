@@ -6,6 +6,8 @@
 cat <<'END'
 make run            from a fresh machine to the demo: set up, build, boot a
                     stock Debian kernel under QEMU, load syncmap, run the demo
+make guest          a shell on that kernel, with syncmap loaded, and with the
+                    modules and programs of your folder M, which it builds
 make test           KUnit on User Mode Linux, device tests under QEMU; ends
                     with "N passed, N failed"
 make matrix         the device tests on each of Debian's stock kernels, 7.3 and
@@ -37,6 +39,7 @@ KDIR            build folder of a Rust-enabled kernel
                 (default: that of the running kernel)
 RELEASE         the kernel of make kernel-metadata and make dkms
                 (default: the running one)
+M               the folder for make guest
 KERNEL          7.3 or 7.2, the series to run on (default: 7.3, else 7.2)
 FLAVOUR         cloud, amd64 or rt (default: cloud); or debug, a kernel that
                 checks everything, slowly: make test runs all tests on it
@@ -46,8 +49,9 @@ TIME            minutes that make torture takes (default: 10)
 UML=kunit       run it on User Mode Linux, at native speed
 TOOLCHAIN       newest: Debian's newest compilers, for a kernel of our own
 TIMEOUT         seconds a guest may take
-ONLY            model, tools, kunit, faults, torture or device, the one part of
-                the tests to run; kernel, host or syscall, that of the bench
+ONLY            model, tools, kunit, faults, torture, device or examples, the
+                one part of the tests to run; kernel, host or syscall, that of
+                the bench
 LONG=1          more of what takes long: a million keys through syncmapctl
 QUICK=1         a bench of under five minutes instead of 45
 V=1             show everything that the tests say

@@ -84,8 +84,8 @@ for flavour in "${flavours[@]}"; do
 	esac
 done
 {
-	say '| kernel | built by | passed | failed | skipped | seconds |' \
-		'|---|---|---|---|---|---|'
+	say '| kernel | built by | passed | failed | skipped | seconds |'
+	say '|---|---|---|---|---|---|'
 	printf '%s\n' "${rows[@]}"
 } >"$out/table.md"
 cat "$out/table.md"

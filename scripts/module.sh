@@ -4,7 +4,8 @@
 # module.sh [MAKE ARGUMENT...]: builds the modules for the prepared kernel
 # (KERNEL, FLAVOUR; or with UML=kunit, smp or up one on User Mode Linux) and
 # prints their folder.  KUNIT=1 builds the KUnit suites instead, BENCH=1 the
-# module of the bench, MODULES=1 syncmap and the modules of samples and tests.
+# module of the bench, MODULES=1 syncmap and the modules of samples and tests, and
+# MINE=FOLDER what is in that folder, with the symbols of syncmap.
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -41,12 +42,19 @@ if [ -n "${BENCH:-}" ]; then
 fi
 dir=$(readlink -f "$dir")
 out=$work/${dir##*/}${VARIANT:+-$VARIANT}
+places=(M=/syncmap MO=/out)
+binds=()
+if [ -n "${MINE:-}" ]; then
+	binds=(--ro-bind "$(MINE='' "$SCRIPTS/module.sh")" /symbols)
+	out=$MINE
+	places=(M=/out KBUILD_EXTRA_SYMBOLS=/symbols/Module.symvers)
+fi
 mkdir -p "$out"
 lock "$(basename "$work")-${out##*/}"
 # What make says names the source as the person knows it.
-in_kernel "$dir" --bind "$out" /out -- \
-	make -s -C /kernel/build M=/syncmap MO=/out "${args[@]}" -j"$(nproc)" \
+in_kernel "$dir" "${binds[@]}" --bind "$out" /out -- \
+	make -s -C /kernel/build "${places[@]}" "${args[@]}" -j"$(nproc)" \
 	"$@" modules 2>&1 |
-	sed '/^Skipping BTF generation/d; s#/syncmap/##g' >&2 ||
+	sed '/^Skipping BTF generation/d; s#/syncmap/##g; s#/out/##g' >&2 ||
 	die "The modules do not compile; the reasons are above."
 say "$out"

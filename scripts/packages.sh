@@ -213,5 +213,6 @@ step "Using what is installed" using
 step "Removing it" removing
 show_times
 remove "$out/machine"
-say "All it said: $log" "$passed passed, $failed failed"
+say "All it said: $log"
+say "$passed passed, $failed failed"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

@@ -130,6 +130,23 @@ device() {
 		"$programs/client=/client" "${files[@]}"
 }
 
+# The examples of the pages of documentation, in make guest.
+in_guest() {
+	M=$WORK/pages "$SCRIPTS/shell.sh" <"$WORK/examples.in" >"$WORK/examples.log" 2>&1
+}
+examples() {
+	local output=$WORK/guest/output.log
+	"$SCRIPTS/pages.sh" "$WORK/pages"
+	cat "$SCRIPTS/job-modules.sh" "$SCRIPTS/job-pages.sh" >"$WORK/examples.in"
+	rm -f "$output"
+	judged in_guest
+	if [ -e "$output" ]; then
+		add examples "$output"
+	else
+		tail "$WORK/examples.log"
+	fi
+}
+
 # The library on the host: see tests/model.
 model() {
 	judged "$SCRIPTS/model.sh" --quick >"$WORK/model.log"
@@ -142,7 +159,7 @@ torture() {
 }
 
 # Meant for working on a part, or some: ONLY=model, tools, kunit, faults, torture,
-# device; or with FLAVOUR=debug ONLY=planted.
+# device, examples; or with FLAVOUR=debug ONLY=planted.
 wanted() { [[ -z ${ONLY:-} || " $ONLY " == *" $1 "* ]]; }
 
 # part NAME TITLE: one of them, as a step.
@@ -150,7 +167,8 @@ part() { ! wanted "$1" || step "$2" "$1"; }
 
 debug=
 [ "$FLAVOUR" != debug ] || debug=1
-parts=(model tools kunit faults torture device)
+parts=(model tools kunit faults torture device examples)
+[ -z "${UML:-}" ] || parts=(model tools kunit faults torture device)
 [ -z "$debug" ] || parts=(kunit device kunit device planted planted)
 on=
 [ -z "${UML:-}" ] || on="on User Mode Linux"
@@ -185,6 +203,7 @@ else
 	UML=kunit part planted "Planted bugs on User Mode Linux"
 fi
 part device "Device tests ${on:-under QEMU}"
+[ -n "$debug${UML:-}" ] || part examples "Examples of the documentation under QEMU"
 if [ -n "$debug" ]; then
 	part kunit "KUnit suites under QEMU"
 	part planted "Planted bugs under QEMU"
