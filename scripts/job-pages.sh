@@ -3,6 +3,7 @@
 #
 # The examples of the pages of documentation, in the shell of make guest: behind
 # job-modules.sh, whose functions it uses.
+# shellcheck disable=SC2154 # and whose variables
 
 # says MODULE TEXT: it loads, says so in the log, and unloads.
 says() {

@@ -14,7 +14,7 @@ if [ -e /script ]; then
 fi
 dmesg -n 4
 echo "guest: Linux $(uname -r), $(nproc) processors; syncmap is loaded"
-echo "guest: syncmapctl and client are there; yours, in $PWD: $(ls | xargs)"
+echo "guest: syncmapctl and client are there; yours, in $PWD: $(echo *)"
 echo "guest: exit, or Ctrl-D, ends it."
 tty=/dev/$(cut -d' ' -f1 /lines)
 stty -F "$tty" sane
