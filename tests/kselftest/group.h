@@ -88,4 +88,19 @@ static inline void expect_group_memory_below(long long most)
 	}
 }
 
+/*
+ * What is kept for each CPU is given back when the limit falls, and is kept anew
+ * by whatever is freed after that: hence each time.
+ */
+static inline void expect_drained_group_below(long long most)
+{
+	const long long end = now_ms() + SETTLE_MS;
+
+	while (write_file(GROUP "/memory.high", "0"), group_memory() > most) {
+		if (now_ms() > end)
+			fail("%lld bytes are still charged", group_memory());
+		nap_ms(20);
+	}
+}
+
 #endif /* SYNCMAP_TEST_GROUP_H */

@@ -171,9 +171,7 @@ static void limit_of_a_group(void)
 	join(1);
 	clear(greed->map);
 	expect_group_memory_below(MIB);
-	/* What is kept for each CPU is given back as well now. */
-	write_file(GROUP "/memory.high", "0");
-	expect_group_memory_below(2 * 65536);
+	expect_drained_group_below(2 * 65536);
 	diag("%lld bytes charged in the end", group_memory());
 	store(greed->map, text("key"), text("usable"));
 	expect_eq(rmdir(GROUP), 0);
