@@ -19,7 +19,7 @@ use crate::world::{World, ABSENT};
 const TURN: u64 = 64;
 
 /// Pauses of a squeezer that holds all memory.
-const SQUEEZES: usize = 200;
+const SQUEEZES: usize = 1000;
 
 enum Role {
     Reader,
