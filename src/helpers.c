@@ -28,17 +28,6 @@ void syncmap_helper_init_kick(struct irq_work *kick)
 	*kick = IRQ_WORK_INIT_HARD(kicked);
 }
 
-static void wake(struct irq_work *work)
-{
-	syncmap_reclaimer_wake(work);
-}
-
-/* Not this one: the locks of wait queues are no raw ones. */
-void syncmap_helper_init_wake(struct irq_work *work)
-{
-	init_irq_work(work, wake);
-}
-
 void syncmap_helper_init_rcu_work(struct rcu_work *work, work_func_t func)
 {
 	INIT_RCU_WORK(work, func);

@@ -10,10 +10,8 @@ struct wait_queue_head;
 
 /* In worker.rs and rcu.rs. */
 void syncmap_worker_kicked(struct irq_work *kick);
-void syncmap_reclaimer_wake(struct irq_work *wake);
 
 void syncmap_helper_init_kick(struct irq_work *kick);
-void syncmap_helper_init_wake(struct irq_work *wake);
 void syncmap_helper_init_rcu_work(struct rcu_work *work, work_func_t func);
 void syncmap_helper_init_delayed_work(struct delayed_work *work,
 				      work_func_t func);

@@ -6,10 +6,9 @@ use kernel::bindings;
 use kernel::ffi::{c_int, c_ulong, c_void};
 
 unsafe extern "C" {
-    // Each a `struct irq_work`, which holds a type without fields on most kernels, and is then not
+    // A `struct irq_work`, which holds a type without fields on most kernels, and is then not
     // considered FFI-safe.
     pub(crate) fn syncmap_helper_init_kick(kick: *mut c_void);
-    pub(crate) fn syncmap_helper_init_wake(wake: *mut c_void);
     pub(crate) fn syncmap_helper_init_rcu_work(
         work: *mut bindings::rcu_work,
         func: unsafe extern "C" fn(*mut bindings::work_struct),

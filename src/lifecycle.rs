@@ -187,6 +187,10 @@ impl<K: Key, P: Policy> Map<K, P> {
     ///
     /// The caller drops the map, and does not use it afterwards.
     pub(crate) unsafe fn finish(&self) {
+        if P::OUTLIVES_MAP || self.worker.must_rest() {
+            // SAFETY: Always safe to call.
+            unsafe { bindings::synchronize_rcu() };
+        }
         self.worker.stop();
         // Under the mutex for the sake of form, and of lockdep.
         let locked = self.lock();
@@ -197,10 +201,6 @@ impl<K: Key, P: Policy> Map<K, P> {
         let rest = locked.take_retired();
         drop(locked);
         self.reclaimer.drain();
-        if P::OUTLIVES_MAP {
-            // SAFETY: Always safe to call.
-            unsafe { bindings::synchronize_rcu() };
-        }
         // SAFETY: No users, so no readers, or they are gone now.
         unsafe { self.reclaimer.free_at_once(rest) };
         // What was freed may have become a new spare.

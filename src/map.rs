@@ -42,7 +42,7 @@ use crate::rcu::{Owner, Reclaimer, Shared};
 use crate::roots::{Found, Guarded, Locked, Roots};
 use crate::table::{Supply, Table, TableBox};
 use crate::value::{Counted, Policy};
-use crate::worker::{Tasks, Worker};
+use crate::worker::{Context, Tasks, Worker};
 
 /// A map from `K` to the values of a policy `P`.
 ///
@@ -231,7 +231,7 @@ impl<K: Key, P: Policy> Map<K, P> {
     #[inline]
     fn missed(&self, dirty: &Table<K>) {
         if dirty.count_miss() {
-            self.worker.request_promotion();
+            self.worker.request_promotion(Context::Any);
         }
     }
 
@@ -245,7 +245,7 @@ impl<K: Key, P: Policy> Map<K, P> {
             Some(guarded) => {
                 Self::promote_if_due(&Locked::new(guarded, &self.roots, &self.reclaimer))
             }
-            None => self.worker.request_promotion(),
+            None => self.worker.request_promotion(Context::Process),
         }
     }
 
@@ -264,11 +264,12 @@ impl<K: Key, P: Policy> Map<K, P> {
     }
 
     /// Lets deleted keys be swept: soon, or now if they are more than a quarter of all.
-    fn deleted(&self, table: &Table<K>) {
+    fn deleted(&self, table: &Table<K>, context: Context) {
         if self.sweep {
             let used = table.used();
             let deleted = used.saturating_sub(table.era().live());
-            self.worker.request_sweep(used >= 64 && deleted > used / 4);
+            let urgent = used >= 64 && deleted > used / 4;
+            self.worker.request_sweep(urgent, context);
         }
     }
 
@@ -466,9 +467,10 @@ impl<K: Key, P: Policy> Map<K, P> {
         table: &Table<K>,
         accept: impl FnMut(P::Seen<'_>) -> bool,
         guard: &Guard,
+        context: Context,
     ) -> Option<P::Old<'_>> {
         let old = entry.try_delete::<P>(accept, table.era(), &self.reclaimer, guard)?;
-        self.deleted(table);
+        self.deleted(table, context);
         Some(old)
     }
 
@@ -492,7 +494,7 @@ impl<K: Key, P: Policy> Map<K, P> {
         let guard = rcu::read_lock();
         let due = match self.roots.lookup(hash, key, &guard) {
             Found::Read(entry, table) => {
-                return self.delete_entry(&entry, &table, accept, &guard);
+                return self.delete_entry(&entry, &table, accept, &guard, Context::Process);
             }
             Found::Nowhere => return None,
             Found::Missed(dirty) => Some(dirty.count_miss()),
@@ -527,7 +529,9 @@ impl<K: Key, P: Policy> Map<K, P> {
                 old
             }
             // Promoted meanwhile.
-            Some((entry, _)) => return self.delete_entry(&entry, &dirty, accept, &guard),
+            Some((entry, _)) => {
+                return self.delete_entry(&entry, &dirty, accept, &guard, Context::Process);
+            }
             None if !locked.amended() || locked.read().find(hash, key, &locked).is_some() => {
                 return None;
             }
@@ -602,7 +606,7 @@ impl<K: Key, P: Policy> Map<K, P> {
         key: &K::Ref,
         accept: impl FnMut(P::Seen<'_>) -> bool,
     ) -> Option<P::Old<'_>> {
-        let (old, due) = self.compare_and_delete_counting(key, accept);
+        let (old, due) = self.compare_and_delete_counting(key, accept, Context::Process);
         self.promote_soon(due);
         old
     }
@@ -613,12 +617,16 @@ impl<K: Key, P: Policy> Map<K, P> {
         &self,
         key: &K::Ref,
         accept: impl FnMut(P::Seen<'_>) -> bool,
+        context: Context,
     ) -> (Option<P::Old<'_>>, bool) {
         let guard = rcu::read_lock();
         match self.roots.lookup(self.hash(key), key, &guard) {
-            Found::Read(entry, table) => (self.delete_entry(&entry, &table, accept, &guard), false),
+            Found::Read(entry, table) => {
+                let old = self.delete_entry(&entry, &table, accept, &guard, context);
+                (old, false)
+            }
             Found::Dirty(entry, dirty) => {
-                let old = self.delete_entry(&entry, &dirty, accept, &guard);
+                let old = self.delete_entry(&entry, &dirty, accept, &guard, context);
                 (old, dirty.count_miss())
             }
             Found::Missed(dirty) => (None, dirty.count_miss()),
@@ -628,7 +636,8 @@ impl<K: Key, P: Policy> Map<K, P> {
 
     /// Looks a key up and lets `look` look at its value, in a read-side section: it must not sleep.
     ///
-    /// Process context; never waits for the mutex. O(1).
+    /// Process context; never waits for the mutex. O(1), unless a promotion is due, which passes over
+    /// the deleted keys that await it.
     pub fn load_with<R>(&self, key: &K::Ref, look: impl FnOnce(P::Seen<'_>) -> R) -> Option<R> {
         let (looked, due) = self.load_counting(key, look);
         self.promote_soon(due);
@@ -678,8 +687,8 @@ impl<K: Key, P: Policy> Map<K, P> {
         self.len() == 0
     }
 
-    /// Deletes all keys. Process context; sleeps. O(1): the entries are freed by a worker, after a
-    /// grace period.
+    /// Deletes all keys. Process context; sleeps. O(1), but for deleted keys that await the next
+    /// promotion: the entries are freed by a worker, after a grace period.
     ///
     /// Does not fail for lack of memory: a map keeps an empty table in reserve. If even that is
     /// used up, waits for the grace period that brings it back, and fails only with `EINTR`, if a

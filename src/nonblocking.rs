@@ -14,6 +14,7 @@ use crate::map::{DirtyHit, LoadOrStore, Map};
 use crate::quota::edquot;
 use crate::roots::Found;
 use crate::value::Policy;
+use crate::worker::Context;
 
 /// A store that cannot be done without sleeping, or by creating a key, gives the value back.
 pub struct TryStoreError<V> {
@@ -93,7 +94,7 @@ impl<K: Key, P: Policy> Map<K, P> {
         let guard = rcu::read_lock();
         match self.roots.lookup(self.hash(key), key, &guard) {
             Found::Read(entry, table) | Found::Dirty(entry, table) => {
-                self.delete_entry(&entry, &table, |_| true, &guard)
+                self.delete_entry(&entry, &table, |_| true, &guard, Context::Any)
             }
             Found::Nowhere | Found::Missed(_) => None,
         }
@@ -117,7 +118,7 @@ impl<K: Key, P: Policy> Map<K, P> {
         key: &K::Ref,
         accept: impl FnMut(P::Seen<'_>) -> bool,
     ) -> Option<P::Old<'_>> {
-        let (old, due) = self.compare_and_delete_counting(key, accept);
+        let (old, due) = self.compare_and_delete_counting(key, accept, Context::Any);
         self.promote_later(due);
         old
     }
@@ -132,7 +133,7 @@ impl<K: Key, P: Policy> Map<K, P> {
     /// Leaves a promotion to the worker, if it is due.
     fn promote_later(&self, due: bool) {
         if due {
-            self.worker.request_promotion();
+            self.worker.request_promotion(Context::Any);
         }
     }
 }

@@ -19,7 +19,6 @@ use core::cell::UnsafeCell;
 use core::marker::PhantomData;
 use core::ptr::{null_mut, NonNull};
 use kernel::alloc::Flags;
-use kernel::ffi::c_void;
 use kernel::prelude::*;
 use kernel::sync::atomic::{Acquire, Atomic, Full, Relaxed, Release};
 use kernel::sync::rcu::Guard;
@@ -260,11 +259,6 @@ pub struct Reclaimer {
     work: Opaque<bindings::rcu_work>,
     #[pin]
     queue: Opaque<bindings::wait_queue_head>,
-    /// Wakes those up who wait on `queue`, from any context.
-    #[pin]
-    wake: Opaque<bindings::irq_work>,
-    /// Whether `wake` was ever queued.
-    woke: Atomic<bool>,
 }
 
 // SAFETY: `waiting` and `work` are used by the holder of `busy` only; `owner.map` is used in the
@@ -296,11 +290,6 @@ impl Reclaimer {
                 // SAFETY: `queue` is valid for writes.
                 unsafe { syncmap_helper_init_waitqueue(queue) }
             }),
-            wake <- Opaque::ffi_init(|wake: *mut bindings::irq_work| {
-                // SAFETY: `wake` is valid for writes, and a member of a reclaimer.
-                unsafe { syncmap_helper_init_wake(wake.cast()) }
-            }),
-            woke: Atomic::new(false),
         })
     }
 
@@ -349,29 +338,19 @@ impl Reclaimer {
     /// what was pushed before: both sides have a full barrier between their store and their load
     /// (the pattern SB of the memory model; litmus: start).
     fn start(&self) {
-        while !read_once(&self.next).is_null()
-            && !read_once(&self.busy)
-            && !self.busy.xchg(true, Full)
-        {
-            // Full: takes the links over; pairs with the exchange in `retire_all` (litmus: push).
-            let list = self.next.xchg(null_mut(), Full);
-            if list.is_null() {
-                // Another one was faster, and has finished meanwhile. Who has seen us busy waits.
-                self.busy.xchg(false, Full);
-                // Not from here, where locks of wait queues may be out of question.
-                self.woke.store(true, Relaxed);
-                // SAFETY: `wake` was initialised by `new`.
-                unsafe { bindings::irq_work_queue(self.wake.get()) };
-                continue;
-            }
-            // SAFETY: We hold `busy`, so `waiting` is ours, and the work is not pending: it is
-            // queued by holders of `busy` only, and clears `busy` after it has begun to run. The
-            // grace period starts here, after every object of `list` was unpublished (I11).
-            unsafe {
-                *self.waiting.get() = list;
-                syncmap_helper_queue_rcu_work(self.work.get());
-            }
+        if read_once(&self.next).is_null() || read_once(&self.busy) || self.busy.xchg(true, Full) {
             return;
+        }
+        // Full: takes the links over; pairs with the exchange in `retire_all` (litmus: push). There are
+        // none if another one was faster and has finished meanwhile; but who has seen us busy waits
+        // for the end of it.
+        let list = self.next.xchg(null_mut(), Full);
+        // SAFETY: We hold `busy`, so `waiting` is ours, and the work is not pending: it is queued by
+        // holders of `busy` only, and clears `busy` after it has begun to run. The grace period
+        // starts here, after every object of `list` was unpublished (I11).
+        unsafe {
+            *self.waiting.get() = list;
+            syncmap_helper_queue_rcu_work(self.work.get());
         }
     }
 
@@ -542,28 +521,7 @@ impl PinnedDrop for Reclaimer {
         // The last holder of `busy` may have cleared it and be about to return.
         // SAFETY: It was initialised by `new`.
         unsafe { bindings::flush_rcu_work(self.work.get()) };
-        // Waiting for one that was never queued would wait for a grace period on PREEMPT_RT, and where
-        // interrupt work has no interrupt.
-        if self.woke.load(Relaxed) {
-            // SAFETY: As above.
-            unsafe { bindings::irq_work_sync(self.wake.get()) };
-        }
     }
-}
-
-/// The handler of `Reclaimer::wake`: in interrupt context, or in a kernel thread on PREEMPT_RT.
-///
-/// Called by `helpers.c`.
-///
-/// # Safety
-///
-/// `wake` is the `wake` of a reclaimer.
-#[no_mangle]
-unsafe extern "C" fn syncmap_reclaimer_wake(wake: *mut c_void) {
-    let wake = wake.cast::<bindings::irq_work>();
-    // SAFETY: A member of a `Reclaimer`, which waits for this function before it ends.
-    let this = unsafe { &*container_of!(Opaque::cast_from(wake), Reclaimer, wake) };
-    this.wake_up();
 }
 
 /// A reference to an entry or a table of a map, for as long as it is protected.

@@ -2,9 +2,10 @@
 
 //! Work that operations leave for later, from any context: promotion and sweeping.
 //!
-//! Whoever asks for work may be in an interrupt handler, or hold a raw spinlock. Queueing a work
-//! item there may deadlock on the locks of the workqueue or the scheduler, so the request goes by
-//! way of `irq_work`, which raises an interrupt and queues the work from its handler.
+//! Whoever asks for work from any context may be in an interrupt handler, or hold a raw spinlock.
+//! Queueing a work item there may deadlock on the locks of the workqueue or the scheduler, so the
+//! request goes by way of `irq_work`, which raises an interrupt and queues the work from its handler.
+//! In process context the work is queued at once.
 
 use core::marker::PhantomData;
 use kernel::ffi::c_void;
@@ -17,6 +18,15 @@ use crate::helpers::*;
 
 /// How long deleted keys stay before they are swept, unless they are many: about a second.
 const SWEEP_DELAY: usize = bindings::HZ as usize;
+
+/// Where something is asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Context {
+    /// Process context, without spinlocks.
+    Process,
+    /// Any but NMI.
+    Any,
+}
 
 /// What a [`Worker`] does, in process context.
 pub(crate) struct Tasks {
@@ -40,8 +50,8 @@ pub(crate) struct Worker {
     tasks: Tasks,
     #[pin]
     kick: Opaque<bindings::irq_work>,
-    /// Whether `kick` was ever queued.
-    kicked: Atomic<bool>,
+    /// How often `kick` was queued.
+    kicks: Atomic<usize>,
     #[pin]
     work: Opaque<bindings::delayed_work>,
     _not_send: PhantomData<*const ()>,
@@ -69,7 +79,7 @@ impl Worker {
                 // SAFETY: `kick` is valid for writes, and a member of a worker.
                 unsafe { syncmap_helper_init_kick(kick.cast()) }
             }),
-            kicked: Atomic::new(false),
+            kicks: Atomic::new(0),
             work <- Opaque::ffi_init(|work| {
                 // SAFETY: `work` is valid for writes; `run` belongs to it.
                 unsafe { syncmap_helper_init_delayed_work(work, Self::run) }
@@ -78,22 +88,22 @@ impl Worker {
         })
     }
 
-    /// Asks for a promotion. Any context but NMI.
-    pub(crate) fn request_promotion(&self) {
+    /// Asks for a promotion.
+    pub(crate) fn request_promotion(&self, context: Context) {
         if Self::raise(&self.promote) {
-            self.kick();
+            self.kick(context);
         }
     }
 
-    /// Asks for a sweep, at once if `urgent`, else in about a second. Any context but NMI.
-    pub(crate) fn request_sweep(&self, urgent: bool) {
+    /// Asks for a sweep, at once if `urgent`, else in about a second.
+    pub(crate) fn request_sweep(&self, urgent: bool, context: Context) {
         let fresh = !self.sweep.load(Relaxed);
         if fresh {
             self.due.store(jiffies().wrapping_add(SWEEP_DELAY), Relaxed);
         }
         let raised = fresh && Self::raise(&self.sweep);
         if urgent && Self::raise(&self.urgent) || raised {
-            self.kick();
+            self.kick(context);
         }
     }
 
@@ -105,10 +115,26 @@ impl Worker {
         !flag.load(Relaxed) && !flag.xchg(true, Full)
     }
 
-    fn kick(&self) {
-        self.kicked.store(true, Relaxed);
+    fn kick(&self, context: Context) {
+        if context == Context::Process {
+            return self.queue();
+        }
+        self.kicks.add(1, Relaxed);
         // SAFETY: `kick` was initialised by `new`.
         unsafe { bindings::irq_work_queue(self.kick.get()) };
+    }
+
+    /// Queues the work for when it is due. Leaves alone what is queued for a time before that.
+    fn queue(&self) {
+        let urgent = self.promote.load(Relaxed) || self.urgent.load(Relaxed);
+        // SAFETY: `work` was initialised by `new`.
+        unsafe {
+            if urgent {
+                syncmap_helper_mod_delayed_work(self.work.get(), 0);
+            } else {
+                syncmap_helper_queue_delayed_work(self.work.get(), self.remaining());
+            }
+        }
     }
 
     /// Ticks until the sweep is due.
@@ -153,11 +179,21 @@ impl Worker {
         }
     }
 
-    /// Waits until nothing runs and nothing is queued. Nobody may ask for anything any more. Sleeps.
+    /// Whether a grace period must pass between the last request and [`Worker::stop`].
+    ///
+    /// `irq_work_sync()` knows of one handler. A second one may have begun on another processor while
+    /// the first was at work, and have told by its end that nothing is left to wait for. Handlers
+    /// have interrupts off, so that a grace period ends all but the last.
+    pub(crate) fn must_rest(&self) -> bool {
+        self.kicks.load(Relaxed) > 1
+    }
+
+    /// Waits until nothing runs and nothing is queued. Nobody may ask for anything any more, and see
+    /// [`Worker::must_rest`]. Sleeps.
     pub(crate) fn stop(&self) {
         // Where interrupt work has no interrupt, as on User Mode Linux, waiting for one that was never
         // queued would wait for a grace period.
-        if self.kicked.load(Relaxed) {
+        if self.kicks.load(Relaxed) > 0 {
             // SAFETY: It was initialised by `new`. Before the work, which it queues.
             unsafe { bindings::irq_work_sync(self.kick.get()) };
         }
@@ -178,11 +214,5 @@ unsafe extern "C" fn syncmap_worker_kicked(kick: *mut c_void) {
     let kick = kick.cast::<bindings::irq_work>();
     // SAFETY: `kick` is a member of a `Worker`, which waits for this function before it ends.
     let this = unsafe { &*container_of!(Opaque::cast_from(kick), Worker, kick) };
-    let delay = if this.promote.load(Relaxed) || this.urgent.load(Relaxed) {
-        0
-    } else {
-        this.remaining()
-    };
-    // SAFETY: `work` was initialised by `new`.
-    unsafe { syncmap_helper_mod_delayed_work(this.work.get(), delay) };
+    this.queue();
 }

@@ -61,6 +61,7 @@ fn explore(small: &'static Small, failing: Failing, bound: usize, time: Duration
                 .iter()
                 .map(|act| Box::new(*act) as harness::Act)
                 .collect(),
+            late: small.late,
             failing,
             last: Box::new(small.last),
         };

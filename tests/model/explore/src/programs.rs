@@ -15,6 +15,9 @@ pub struct Small {
     pub first: Act,
     /// What is done at once.
     pub threads: &'static [Act],
+    /// Whether the threads but the first have interrupts off, and take those that they have asked
+    /// for when the map may be gone.
+    pub late: bool,
     /// How many allocations of the first thread are made to fail, each in its turn.
     pub allocations: usize,
     /// What is done in the end.
@@ -26,6 +29,7 @@ const NOTHING: Small = Small {
     sweeps: false,
     first: |_| (),
     threads: &[],
+    late: false,
     allocations: 0,
     last: |_| (),
 };
@@ -287,6 +291,18 @@ pub const PROGRAMS: &[Small] = &[
         sweeps: true,
         first: read,
         threads: &[|a| a.delete(A), |a| a.store(A, 2)],
+        ..NOTHING
+    },
+    // Both ask the worker for something, from where interrupts are off.
+    Small {
+        name: "late-kicks",
+        sweeps: true,
+        first: |a| {
+            amended(a);
+            a.get(C);
+        },
+        threads: &[|_| (), |a| a.try_delete(A), |a| a.get(C)],
+        late: true,
         ..NOTHING
     },
     Small {

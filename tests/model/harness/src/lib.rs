@@ -13,9 +13,13 @@ pub use contents::{values_alive, Name, Value};
 pub use mix::{mix, Mix};
 pub use runner::{main, Effort, Test};
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+
 use kernel::alloc::flags::GFP_KERNEL;
 use kernel::alloc::{InPlaceInit, KBox};
 use kernel::machine::{self, Failing};
+use kernel::workqueue::with_interrupts_off;
 use linearize::{History, Operation};
 use syncmap::Options;
 
@@ -30,6 +34,9 @@ pub struct Program {
     pub first: Act,
     /// At once.
     pub threads: Vec<Act>,
+    /// Whether these, but the first, have interrupts off, and take those that they have asked for when
+    /// the map may be gone.
+    pub late: bool,
     /// How allocations of the first of these fail.
     pub failing: Failing,
     /// In the end.
@@ -55,12 +62,41 @@ pub fn run(program: Program) -> History {
     let mut threads = program.threads.into_iter();
     let one = threads.next().expect("there is a thread");
     let mut others = Vec::new();
+    let (me, late) = (machine::current(), program.late);
+    let using = Arc::new(AtomicUsize::new(threads.len()));
     for (number, act) in threads.enumerate() {
-        others.push(machine::spawn(move || record(map, number as u64 + 1, act)));
+        let (me, using) = (me.clone(), using.clone());
+        let number = number as u64 + 1;
+        others.push(machine::spawn(move || match late {
+            false => record(map, number, act),
+            true => with_interrupts_off(|| {
+                let history = record(map, number, act);
+                machine::order();
+                using.fetch_sub(1, Ordering::SeqCst);
+                machine::wake(&me);
+                history
+            }),
+        }));
     }
     machine::fail(program.failing);
     history.extend(record(map, 0, one));
     machine::fail(Failing::Never);
+    if late {
+        loop {
+            machine::order();
+            if using.load(Ordering::SeqCst) == 0 {
+                break;
+            }
+            machine::idle();
+        }
+        // Where they are now is what was tried.
+        machine::quiet(true);
+        drop(owner);
+        for other in others {
+            history.extend(other.join().expect("threads do not panic"));
+        }
+        return history;
+    }
     for other in others {
         history.extend(other.join().expect("threads do not panic"));
     }

@@ -103,6 +103,7 @@ pub fn mix(mix: Mix, seed: u64) -> Program {
         }
     };
     Program {
+        late: false,
         sweeps: seed & 1 == 0,
         first: Box::new(fill),
         threads: (0..mix.threads)

@@ -26,7 +26,7 @@ pub mod sync;
 pub mod task;
 mod trace;
 pub mod types;
-mod workqueue;
+pub mod workqueue;
 
 /// C's types.
 pub mod ffi {

@@ -30,7 +30,14 @@ pub struct delayed_work {
 #[repr(C)]
 pub struct irq_work {
     function: IrqFunction,
+    /// As the kernel's, for a handler that is taken later; see [`with_interrupts_off`].
+    flags: u64,
 }
+
+/// It was asked for, and has not begun.
+const PENDING: u64 = 1;
+/// It was asked for, and has not ended. Whoever ends clears it, though another may be on its way.
+const BUSY: u64 = 2;
 
 /// Where tasks wait: its address is all that matters.
 #[repr(C)]
@@ -65,6 +72,8 @@ pub(crate) struct Queue {
     worker: Option<Thread>,
     ticks: usize,
     over: bool,
+    /// The threads that do not take interrupts now, and what waits for them to do so.
+    masked: Vec<(usize, Vec<usize>)>,
 }
 
 impl Queue {
@@ -76,6 +85,7 @@ impl Queue {
             worker: None,
             ticks: 1000,
             over: false,
+            masked: Vec::new(),
         }
     }
 
@@ -274,10 +284,96 @@ pub unsafe fn synchronize_rcu() {
     wait(PERIOD, || machine::is_over(period));
 }
 
+/// The flags of an interrupt work.
+///
+/// # Safety
+///
+/// It was initialised. If it is not valid any more, the machine complains.
+unsafe fn flags_of(work: *mut irq_work) -> Place {
+    // SAFETY: By the contract of the function.
+    unsafe { Place::new(&raw mut (*work).flags) }
+}
+
+/// Does something with interrupts off, and then takes those that were asked for meanwhile on this
+/// processor, as the kernel does it: two processors may be in the handler of the same work. Until
+/// then, grace periods wait.
+#[cfg(any(feature = "loom", feature = "shuttle"))]
+pub fn with_interrupts_off<R>(act: impl FnOnce() -> R) -> R {
+    let me = machine::me();
+    let section = machine::begin_interrupts_off();
+    queue(|queue| queue.masked.push((me, Vec::new())));
+    let done = act();
+    let held = queue(|queue| {
+        let at = queue.masked.iter().position(|(who, _)| *who == me);
+        queue.masked.swap_remove(at.expect("interrupts are off")).1
+    });
+    for work in held {
+        let work = std::ptr::with_exposed_provenance_mut::<irq_work>(work);
+        // SAFETY: Or the machine complains.
+        machine::interrupt(|| unsafe { run_interrupt(work) });
+    }
+    machine::end_section(section);
+    done
+}
+
+/// Nobody has interrupts off on real threads.
+#[cfg(not(any(feature = "loom", feature = "shuttle")))]
+pub fn with_interrupts_off<R>(act: impl FnOnce() -> R) -> R {
+    act()
+}
+
+/// The kernel's `irq_work_claim`.
+///
+/// # Safety
+///
+/// As [`flags_of`].
+unsafe fn claim(work: *mut irq_work) -> bool {
+    // SAFETY: By the contract of the function.
+    let flags = unsafe { flags_of(work) };
+    let mut seen = machine::load(flags, Order::Relaxed);
+    loop {
+        match machine::compare_exchange(flags, seen, seen | PENDING | BUSY, Order::Full) {
+            Ok(_) => return seen & PENDING == 0,
+            Err(now) => seen = now,
+        }
+    }
+}
+
+/// The kernel's `irq_work_single`.
+///
+/// # Safety
+///
+/// As [`flags_of`].
+#[cfg(any(feature = "loom", feature = "shuttle"))]
+unsafe fn run_interrupt(work: *mut irq_work) {
+    // SAFETY: By the contract of the function.
+    unsafe {
+        let seen = machine::load(flags_of(work), Order::Relaxed) & !PENDING;
+        machine::exchange(flags_of(work), seen, Order::Full);
+        ((*work).function)(work.cast());
+        let _ = machine::compare_exchange(flags_of(work), seen, seen & !BUSY, Order::Full);
+    }
+    wake(FINISHED);
+}
+
 /// # Safety
 ///
 /// `work` was initialised, and remains valid until it has been synchronised with.
 pub unsafe fn irq_work_queue(work: *mut irq_work) -> bool {
+    let me = machine::me();
+    if queue(|queue| queue.masked.iter().any(|(who, _)| *who == me)) {
+        // SAFETY: By the contract of the function.
+        let claimed = unsafe { claim(work) };
+        if claimed {
+            queue(|queue| {
+                let held = queue.masked.iter_mut().find(|(who, _)| *who == me);
+                held.expect("interrupts are off")
+                    .1
+                    .push(work.expose_provenance());
+            });
+        }
+        return claimed;
+    }
     if cfg!(feature = "loom") {
         // Now is as good a time as any.
         // SAFETY: By the contract of the function.
@@ -292,10 +388,14 @@ pub unsafe fn irq_work_queue(work: *mut irq_work) -> bool {
 
 /// # Safety
 ///
-/// Always safe.
+/// `work` was initialised.
 pub unsafe fn irq_work_sync(work: *mut irq_work) {
-    let work = work.addr();
-    wait(FINISHED, || queue(|queue| !queue.is_busy_with(work)));
+    // SAFETY: By the contract of the function.
+    let flags = unsafe { flags_of(work) };
+    wait(FINISHED, || {
+        queue(|queue| !queue.is_busy_with(work.addr()))
+            && machine::load(flags, Order::Acquire) & BUSY == 0
+    });
 }
 
 /// # Safety
@@ -324,7 +424,6 @@ pub unsafe fn cancel_delayed_work_sync(work: *mut delayed_work) -> bool {
 
 unsafe extern "C" {
     fn syncmap_worker_kicked(kick: *mut c_void);
-    fn syncmap_reclaimer_wake(wake: *mut c_void);
 }
 
 // `helpers.c`.
@@ -335,16 +434,7 @@ unsafe extern "C" fn syncmap_helper_init_kick(kick: *mut c_void) {
     unsafe {
         kick.cast::<irq_work>().write(irq_work {
             function: syncmap_worker_kicked,
-        })
-    };
-}
-
-#[no_mangle]
-unsafe extern "C" fn syncmap_helper_init_wake(wake: *mut c_void) {
-    // SAFETY: By the contract of the function: a struct irq_work.
-    unsafe {
-        wake.cast::<irq_work>().write(irq_work {
-            function: syncmap_reclaimer_wake,
+            flags: 0,
         })
     };
 }

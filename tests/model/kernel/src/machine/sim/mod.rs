@@ -153,6 +153,18 @@ pub fn begin_section() -> Section {
     })
 }
 
+/// Begins one that is none of the code's own: grace periods wait for it as well.
+pub(crate) fn begin_interrupts_off() -> Section {
+    let section = begin_section();
+    state(|state| {
+        let active = state.sections.iter_mut();
+        for active in active.filter(|active| active.section == section) {
+            active.thread = usize::MAX;
+        }
+    });
+    section
+}
+
 /// Ends it.
 pub fn end_section(section: Section) {
     state(|state| state.sections.retain(|active| active.section != section));
