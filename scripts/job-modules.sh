@@ -51,19 +51,24 @@ reporting() {
 # The C API's own tests.
 c_api() { reporting c-api syncmap_ctest ctest; }
 
-# mistake NAME MESSAGE: loads and unloads the careless module; whether the log says
-# so, and tells who it was, and nothing of the module has been called afterwards.
+# mistake NAME MESSAGE [COMMAND...]: loads the careless module, does that, and unloads
+# the module; whether the log says so, and tells who it was, and nothing of the module
+# has been called afterwards.
 mistake() {
+	name=$1
+	message=$2
+	shift 2
 	dmesg -c >/dev/null
-	insmod /syncmap_careless.ko mistake="$1" || return
+	insmod /syncmap_careless.ko mistake="$name" || return
+	"$@" || return
 	rmmod syncmap_careless || return
 	dmesg -c >/tmp/careless
-	grep -qF "module syncmap_careless $2" /tmp/careless &&
+	grep -qF "module syncmap_careless $message" /tmp/careless &&
 		! grep -qF "released too late" /tmp/careless
 }
 
 careless() {
-	begin careless-modules 7
+	begin careless-modules 8
 	check "syncmap is loaded" insmod /syncmap.ko
 	check "a map that is not destroyed is reported" \
 		mistake forget_map "has not destroyed a map of its own, with 3"
@@ -71,6 +76,9 @@ careless() {
 		mistake destroy_twice "destroys a map that it does not have"
 	check "a named map that is not put is reported" mistake forget_named \
 		"has not put the named map careless, of which it had 2"
+	check "and taken back when its lookups have ended" mistake leave_reader \
+		"has not put the named map (unlinked), of which it had 1" \
+		/client careless unlink
 	check "a named map that is put twice is reported" \
 		mistake put_twice "puts a named map that it does not hold"
 	check "one that makes no mistake is not" fails mistake none ""

@@ -212,7 +212,11 @@ build() {
 		[ "$what" != blocklist ] ||
 			FILES+=("$out/blocklist.ko=/blocklist.ko")
 		;;
-	ctest | careless) FILES+=("$out/syncmap_$kind.ko=/syncmap_$kind.ko") ;;
+	ctest | careless)
+		programs=$("$SCRIPTS/programs.sh" samples 2>"$DIR/build.log") || return
+		FILES+=("$out/syncmap_$kind.ko=/syncmap_$kind.ko"
+			"$programs/client=/client")
+		;;
 	esac
 }
 

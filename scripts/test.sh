@@ -67,15 +67,17 @@ guest() {
 }
 
 kunit() {
-	local out modules dir=kunit${UML:+-uml} files=() name
+	local out modules programs dir=kunit${UML:+-uml} files=() name
 	mkdir -p "$WORK/$dir"
 	out=$(KUNIT=1 "$SCRIPTS/module.sh") || return
 	modules=$(MODULES=1 "$SCRIPTS/module.sh") || return
+	programs=$("$SCRIPTS/programs.sh" samples) || return
 	for name in syncmap syncmap_ctest syncmap_examples syncmap_careless; do
 		files+=("$modules/$name.ko=/$name.ko")
 	done
 	guest "$dir" KUnit 900 "$SCRIPTS/job-kunit.sh" \
-		"$out/syncmap_kunit.ko=/syncmap_kunit.ko" "${files[@]}"
+		"$out/syncmap_kunit.ko=/syncmap_kunit.ko" \
+		"$programs/client=/client" "${files[@]}"
 }
 
 # On User Mode Linux, where calls can be made to fail.

@@ -164,8 +164,10 @@ impl Holders {
         Ok(())
     }
 
-    /// Takes back what a module that has run its last has forgotten to give back.
+    /// Takes back what a module that has run its last has forgotten to give back; waits for a grace
+    /// period, if that is anything, for lookups to end.
     pub(crate) fn gone(&self, module: Module) {
+        let mut waited = false;
         loop {
             let mut held = self.held.lock();
             let first = held.cursor_lower_bound(&(module.addr(), 0));
@@ -177,6 +179,11 @@ impl Holders {
             };
             let forgotten = held.remove(&hold);
             drop(held);
+            if !waited {
+                // SAFETY: Always safe to call.
+                unsafe { bindings::synchronize_rcu() };
+                waited = true;
+            }
             match forgotten {
                 Some(Held::Named(map, count)) => {
                     map.add_users((count as i32).wrapping_neg());

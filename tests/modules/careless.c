@@ -3,6 +3,9 @@
  * A module that makes the mistakes that syncmap is to notice; one for each
  * value of its parameter.
  */
+#include <linux/delay.h>
+#include <linux/err.h>
+#include <linux/kthread.h>
 #include <linux/module.h>
 #include <linux/slab.h>
 #include <linux/string.h>
@@ -11,7 +14,7 @@
 static char *mistake = "none";
 module_param(mistake, charp, 0444);
 MODULE_PARM_DESC(mistake,
-		 "forget_map, forget_named, destroy_twice, put_twice or none");
+		 "forget_map, forget_named, leave_reader, destroy_twice, put_twice or none");
 
 static bool is(const char *what)
 {
@@ -19,11 +22,64 @@ static bool is(const char *what)
 }
 
 static int value;
+static bool looking;
 
 /* Must not run when the module is gone, or about to. */
 static void release(void *what)
 {
 	pr_err("careless: a value is released too late\n");
+}
+
+/* Looks a value up, for longer than it takes the module to go. */
+static int look(void *named)
+{
+	const unsigned long end = jiffies + HZ;
+	const u64 key = 1;
+	const u8 *found;
+	size_t len;
+	u32 sum = 0;
+
+	rcu_read_lock();
+	WRITE_ONCE(looking, true);
+	do {
+		found = syncmap_named_lookup(named, &key, sizeof(key), &len);
+		if (!IS_ERR_OR_NULL(found))
+			sum += READ_ONCE(found[len - 1]);
+		cpu_relax();
+	} while (time_before(jiffies, end));
+	rcu_read_unlock();
+	return sum;
+}
+
+static int visit(const void *key, size_t len, const void *value,
+		 size_t value_len, void *arg)
+{
+	return 0;
+}
+
+/* Has it looked up by a thread which nobody waits for. */
+static int leave_reader(struct syncmap_named *named)
+{
+	const u64 key = 1;
+	struct task_struct *reader;
+	int err;
+
+	err = syncmap_named_store(named, &key, sizeof(key), "value", 5, GFP_KERNEL);
+	if (err)
+		return err;
+	/*
+	 * A walk promotes. The key is to be in read, and nothing of the map to
+	 * await a grace period: that would help.
+	 */
+	syncmap_named_range(named, visit, NULL);
+	synchronize_rcu();
+	msleep(50);
+	reader = kthread_run(look, named, "careless");
+	if (IS_ERR(reader))
+		return PTR_ERR(reader);
+	while (!READ_ONCE(looking))
+		msleep(1);
+	return 0;
 }
 
 static int __init careless_init(void)
@@ -33,7 +89,7 @@ static int __init careless_init(void)
 	struct syncmap *map;
 	u64 key;
 
-	if (is("forget_named") || is("put_twice")) {
+	if (is("forget_named") || is("leave_reader") || is("put_twice")) {
 		named = syncmap_named_get("careless", SYNCMAP_NAMED_CREATE,
 					  0600);
 		if (IS_ERR(named))
@@ -41,6 +97,8 @@ static int __init careless_init(void)
 		if (is("put_twice")) {
 			syncmap_named_put(named);
 			syncmap_named_put(named);
+		} else if (is("leave_reader")) {
+			return leave_reader(named);
 		} else {
 			/* Twice as careless. */
 			syncmap_named_get("careless", 0, 0);
