@@ -5,6 +5,7 @@
  */
 #include <linux/capability.h>
 #include <linux/cred.h>
+#include <linux/fs.h>
 #include <linux/fs_struct.h>
 #include <linux/uidgid.h>
 #include <linux/user_namespace.h>
@@ -53,6 +54,27 @@ bool syncmap_access_permits(const struct syncmap_access *access, u32 wanted)
 		granted >>= 3;
 	return !(wanted & ~granted) ||
 	       ns_capable(access->ns, CAP_DAC_OVERRIDE);
+}
+
+/*
+ * Whether who has opened @file may do so as well: somebody whose file it is as
+ * well, and who has passed it on, gets no more by that.
+ */
+bool syncmap_access_permits_opener(const struct syncmap_access *access,
+				   const struct file *file, u32 wanted)
+{
+	const struct cred *caller = override_creds(file->f_cred);
+	const bool permits = syncmap_access_permits(access, wanted);
+
+	revert_creds(caller);
+	return permits;
+}
+
+/* Whether the caller may make what who has opened @file will share. */
+bool syncmap_access_answers_for(const struct file *file)
+{
+	return uid_eq(file->f_cred->fsuid, current_fsuid()) ||
+	       file_ns_capable(file, current_user_ns(), CAP_DAC_OVERRIDE);
 }
 
 /* Whether the caller may do what only the owner may. */

@@ -7,6 +7,7 @@
 
 #include <linux/types.h>
 
+struct file;
 struct user_namespace;
 
 /* Ids are those of the initial user namespace. */
@@ -23,6 +24,9 @@ void syncmap_access_of_caller(struct syncmap_access *access, u32 mode);
 void syncmap_access_of_kernel(struct syncmap_access *access, u32 mode);
 void syncmap_access_end(struct syncmap_access *access);
 bool syncmap_access_permits(const struct syncmap_access *access, u32 wanted);
+bool syncmap_access_permits_opener(const struct syncmap_access *access,
+				   const struct file *file, u32 wanted);
+bool syncmap_access_answers_for(const struct file *file);
 bool syncmap_access_owns(const struct syncmap_access *access);
 bool syncmap_access_is_kernels(const struct syncmap_access *access);
 u32 syncmap_access_uid_here(const struct syncmap_access *access);

@@ -73,7 +73,7 @@ impl MiscDevice for OpenMap {
         me.show(m);
     }
 
-    fn ioctl(me: Pin<&Self>, _file: &File, cmd: u32, arg: usize) -> Result<isize> {
+    fn ioctl(me: Pin<&Self>, file: &File, cmd: u32, arg: usize) -> Result<isize> {
         let me = me.get_ref();
         let command = Command::from_ioctl(cmd)?;
         let at = UserPtr::from_addr(arg);
@@ -86,7 +86,7 @@ impl MiscDevice for OpenMap {
             Command::Batch => me.batch(at)?,
             Command::Info => me.info(at)?,
             Command::Stats => me.stats(at)?,
-            Command::Attach => me.attach(at)?,
+            Command::Attach => me.attach(at, file)?,
             Command::Unlink => me.unlink(at)?,
             Command::List => me.list(at)?,
             operation => me.operation(operation, at)?,

@@ -4,6 +4,7 @@
 
 use core::mem::offset_of;
 use kernel::bindings;
+use kernel::fs::File;
 use kernel::prelude::*;
 use kernel::sync::Arc;
 use kernel::uaccess::{UserPtr, UserSlice};
@@ -34,7 +35,7 @@ impl OpenMap {
     }
 
     /// Attaches the file to a named map.
-    pub(crate) fn attach(&self, at: UserPtr) -> Result {
+    pub(crate) fn attach(&self, at: UserPtr, file: &File) -> Result {
         let attach = abi::read_struct::<abi::Attach>(at)?;
         let create = attach.flags & ATTACH_CREATE != 0;
         let excl = attach.flags & ATTACH_EXCL != 0;
@@ -61,7 +62,7 @@ impl OpenMap {
         }
         let registry = Registry::get();
         loop {
-            if let Some(map) = registry.find_unless(&name, self.wants(), excl)? {
+            if let Some(map) = registry.find_unless(&name, self.wants(), excl, file)? {
                 if !self.own.map.is_empty() {
                     return Err(not_empty());
                 }
@@ -71,6 +72,9 @@ impl OpenMap {
             }
             if !create {
                 return Err(ENOENT);
+            }
+            if !Access::answers_for(file) {
+                return Err(EACCES);
             }
             // Before the name is there, for others to find.
             report(ATTACH_CREATED)?;

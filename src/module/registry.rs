@@ -11,6 +11,7 @@ use kernel::alloc::Flags;
 use kernel::bindings;
 use kernel::ffi::c_void;
 use kernel::fmt;
+use kernel::fs::File;
 use kernel::prelude::*;
 use kernel::rbtree::{Entry, RBTree, RBTreeNodeReservation};
 use kernel::str::BStr;
@@ -118,6 +119,12 @@ unsafe extern "C" {
     fn syncmap_access_of_kernel(access: *mut Access, mode: u32);
     fn syncmap_access_end(access: *mut Access);
     fn syncmap_access_permits(access: *const Access, wanted: u32) -> bool;
+    fn syncmap_access_permits_opener(
+        access: *const Access,
+        file: *const c_void,
+        wanted: u32,
+    ) -> bool;
+    fn syncmap_access_answers_for(file: *const c_void) -> bool;
     fn syncmap_access_owns(access: *const Access) -> bool;
     fn syncmap_access_is_kernels(access: *const Access) -> bool;
     fn syncmap_access_uid_here(access: *const Access) -> u32;
@@ -148,9 +155,20 @@ impl Access {
         access
     }
 
-    fn permits(&self, wanted: u32) -> bool {
-        // SAFETY: Filled in by the constructors.
-        unsafe { syncmap_access_permits(self, wanted) }
+    /// Whether the caller may do what is `wanted`, and so may who has opened the file: who passes one
+    /// on, and keeps it, gets no more by that.
+    fn permits(&self, wanted: u32, file: &File) -> bool {
+        // SAFETY: Filled in by the constructors; a file that is open.
+        unsafe {
+            syncmap_access_permits(self, wanted)
+                && syncmap_access_permits_opener(self, file.as_ptr().cast(), wanted)
+        }
+    }
+
+    /// Whether the caller may make something that who has opened the file will have as well.
+    pub(crate) fn answers_for(file: &File) -> bool {
+        // SAFETY: A file that is open.
+        unsafe { syncmap_access_answers_for(file.as_ptr().cast()) }
     }
 
     /// Whether it is root's, in the initial namespace, as what the kernel creates.
@@ -385,18 +403,19 @@ impl Registry {
             .map_or(0, |owned| owned.names)
     }
 
-    /// The map of a name, if there is one and the caller may do what it `wants`: 4 to read, 2 to
-    /// write; else `EACCES`. `EEXIST` if there must be none.
+    /// The map of a name, if there is one and the caller, and who has opened `file`, may do what it
+    /// `wants`: 4 to read, 2 to write; else `EACCES`. `EEXIST` if there must be none.
     pub(crate) fn find_unless(
         &self,
         name: &Name,
         wants: u32,
         exclusive: bool,
+        file: &File,
     ) -> Result<Option<Arc<SharedMap>>> {
         match self.state.lock().names.get(name) {
             None => Ok(None),
             Some(_) if exclusive => Err(EEXIST),
-            Some(named) if named.access.permits(wants) => Ok(Some(named.map.clone())),
+            Some(named) if named.access.permits(wants, file) => Ok(Some(named.map.clone())),
             Some(_) => Err(EACCES),
         }
     }

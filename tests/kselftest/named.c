@@ -423,6 +423,48 @@ static void user_namespaces(void)
 	chmod(DEVICE, 0600);
 }
 
+static int opened_by(int uid)
+{
+	int map;
+
+	expect(!seteuid(uid));
+	map = open_map();
+	expect(!seteuid(0));
+	return map;
+}
+
+/* Who passes a file on, and keeps it, gets no more by what others do with it. */
+static void opened_by_another(void)
+{
+	struct syncmap_attach argument = new_attach(text("for-all"), CREATE);
+	struct syncmap_name name;
+	int theirs, ours;
+
+	open_to_all();
+	close(named_map("of-root", CREATE));
+	theirs = opened_by(OTHER);
+	store(theirs, text("key"), text("theirs"));
+	expect_eq(attach(theirs, "a-trap", CREATE), -EACCES);
+	expect(!listed("a-trap", 4096, &name));
+	clear(theirs);
+	expect_eq(attach(theirs, "of-root", 0), -EACCES);
+	argument.mode = 0666;
+	expect_eq(call(open_map(), SYNCMAP_IOC_ATTACH, &argument), 0);
+	expect_eq(attach(theirs, "for-all", 0), 0);
+
+	ours = opened_by(0);
+	expect(!seteuid(OTHER));
+	expect_eq(attach(ours, "of-root", 0), -EACCES);
+	expect_eq(attach(ours, "of-other", CREATE), 0);
+	expect(!seteuid(0));
+	expect(listed("of-other", 4096, &name));
+	expect_eq(name.uid, OTHER);
+	expect_eq(unlink_name(open_map(), "of-root"), 0);
+	expect_eq(unlink_name(open_map(), "for-all"), 0);
+	expect_eq(unlink_name(open_map(), "of-other"), 0);
+	chmod(DEVICE, 0600);
+}
+
 static void reload(const char *parameters)
 {
 	const char *reason = no_loading();
@@ -629,6 +671,7 @@ int main(int argc, char **argv)
 		{ "permissions: 103 modes, 6 users, 3 ways to open",
 		  permission_matrix },
 		{ "user namespaces", user_namespaces },
+		{ "opened by another user", opened_by_another },
 		{ "all at once", all_at_once },
 		{ "names run out", names_run_out },
 		{ "the memory of an owner", memory_of_an_owner },

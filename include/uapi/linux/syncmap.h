@@ -359,8 +359,10 @@ struct syncmap_stats {
  * Permissions are checked here: a descriptor that is open for reading needs
  * the right to read the map, one that is open for writing the right to write
  * it, as the owner, the group or others have it, or CAP_DAC_OVERRIDE in the
- * user namespace of who made it; else EACCES. Names are the same in all
- * namespaces. EBADF if the descriptor is open for neither. The map's memory
+ * user namespace of who made it; else EACCES. So must who has opened the file,
+ * if that was somebody else, since he may have it still; and to give the map
+ * of such a file a name, the caller must be the same user, or whoever opened it
+ * have had CAP_DAC_OVERRIDE. Names are the same in all namespaces. EBADF if the descriptor is open for neither. The map's memory
  * counts for its owner for as long as anybody uses it, with a name or without.
  *
  * ENOENT if there is no map of this name; EEXIST if there is one, and EXCL is
