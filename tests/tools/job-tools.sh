@@ -412,9 +412,9 @@ on_permissions() {
 	end ctl-permissions
 }
 
-# within SECONDS COMMAND...
+# within SECONDS COMMAND..., or longer where everything takes longer.
 within() {
-	limit=$1
+	limit=$(($1 * SYNCMAP_PATIENCE))
 	shift
 	start=$(date +%s)
 	ends 0 "$@" || return
