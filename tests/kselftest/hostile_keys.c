@@ -92,12 +92,13 @@ static int try_store(int map, struct bytes key)
 /* Bytes of a table for these keys; the keys themselves are subtracted. */
 static __u64 room_of(const struct family *family, long long *us)
 {
+	const __u64 count = KEYS / patience();
 	int map = open_map(), ret;
 	__u64 number, keys = 0;
 	struct bytes key;
 
 	*us = now_us();
-	for (number = 0; number < KEYS; number++) {
+	for (number = 0; number < count; number++) {
 		key = family->key(number);
 		keys += (key.len + 7) & ~7ULL;
 		ret = try_store(map, key);
@@ -105,7 +106,7 @@ static __u64 room_of(const struct family *family, long long *us)
 			fail("%s: key %llu: %s", family->name, number,
 			     strerror(-ret));
 	}
-	for (number = 0; number < KEYS; number++)
+	for (number = 0; number < count; number++)
 		expect(present(map, family->key(number)));
 	*us = now_us() - *us;
 	number = stats(map).bytes - keys;
