@@ -50,6 +50,7 @@ check_machine() {
 	want bison bison
 	want bc bc
 	want perl perl
+	want python3 python3
 	want xz xz-utils
 	want rustc rustc
 	want bindgen bindgen
