@@ -34,6 +34,9 @@ update-kernel:
 clean-cache:
 	@scripts/clean-cache.sh
 
+.DEFAULT:
+	@echo "syncmap: There is no verb $@ here: make help names them." >&2; exit 2
+
 .DEFAULT_GOAL := modules
 .PHONY: modules modules_install install clean kernel-metadata dkms deb \
 	test-packages guest run test torture mutants matrix bench check docs help tools \

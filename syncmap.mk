@@ -33,6 +33,8 @@ endif
 # syncmap-use MODULE: adds the objects of the library, and shows the crate to the
 # Rust objects of the module, which are compiled after it.
 define syncmap-use
+$(if $(filter-out $(1).o,$($(1)-y)),,$(error syncmap-modules names $(1), but \
+$(1)-y does not name its objects: $(1)-y := $(1)_main.o, say, which is not $(1).o))
 $(obj)/$(1)-syncmap.o: $(syncmap-dir)/src/lib.rs FORCE
 	+$$(call if_changed_rule,rustc_o_rs)
 $(obj)/$(1)-syncmap_helpers.o: $(syncmap-dir)/src/helpers.c FORCE

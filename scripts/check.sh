@@ -102,7 +102,7 @@ uapi_header() {
 	done
 }
 
-# The manual of the device tells of every command, and its example compiles.
+# The manual of the device tells of every command, and its examples compile.
 manual() {
 	local name
 	sed -n 's/^#define \(SYNCMAP_IOC_[A-Z_]*\).*/\1/p' include/uapi/linux/syncmap.h |
@@ -115,8 +115,17 @@ manual() {
 	awk '/^\.EX/ { text = ""; next } /^\.EE/ { last = text; next }
 		{ text = text $0 "\n" } END { printf "%s", last }' docs/syncmap.4 |
 		sed 's/\\\[dq\]/"/g; s/\\e/\\/g' >"$WORK/manual.c"
+	{
+		sed -n '/^#include/p' "$WORK/manual.c"
+		say '#include <err.h>'
+		say '#include <string.h>'
+		say 'static inline void walk(int map, char *key) {'
+		sed -n '/^char buf\[/,/^\.EE/{/^\./!p}' docs/syncmap.4 |
+			sed 's/\\e/\\/g; s/\\-/-/g'
+		say '}'
+	} >"$WORK/walk.c"
 	in_root --bind "$WORK" /out -- gcc -Wall -Wextra -Werror -Iinclude/uapi \
-		-fsyntax-only /out/manual.c
+		-fsyntax-only /out/manual.c /out/walk.c
 }
 
 # shellcheck disable=SC2086

@@ -50,8 +50,8 @@ UML=kunit       run it on User Mode Linux, at native speed
 TOOLCHAIN       newest: Debian's newest compilers, for a kernel of our own
 TIMEOUT         seconds a guest may take
 ONLY            model, tools, kunit, faults, torture, device or examples, the
-                one part of the tests to run; kernel, host or syscall, that of
-                the bench
+                one part of the tests to run (or planted, with FLAVOUR=debug);
+                kernel, host or syscall, that of the bench
 LONG=1          more of what takes long: a million keys through syncmapctl
 QUICK=1         a bench of under five minutes instead of 45
 V=1             show everything that the tests say

@@ -27,6 +27,8 @@ die() {
 	exit 1
 }
 
+[[ ${TIMEOUT:-1} =~ ^[1-9][0-9]*$ ]] || die "TIMEOUT=$TIMEOUT is no number of seconds."
+
 as_root() { [ "$(id -u)" -eq 0 ]; }
 
 # key_of TEXT...: a short name for a recipe; a changed recipe has another one.
@@ -74,13 +76,11 @@ remove() {
 		die "Cannot remove $*." "Remove it by hand (as root) and try again."
 }
 
-LOCKS=()
 # lock NAME: hold a lock until this process ends; say so when waiting for it.
 lock() {
 	local fd
 	make_cache
 	exec {fd}>>"$CACHE/$1.lock"
-	LOCKS+=("$fd")
 	if ! flock -n "$fd"; then
 		say "Waiting for another run that is busy here (lock $1) ..." >&2
 		flock "$fd"
@@ -116,7 +116,11 @@ guard() {
 	local me=$BASHPID
 	(
 		exec >/dev/null 2>&1
-		for fd in "${LOCKS[@]}"; do exec {fd}>&-; done
+		# All locks, those of its callers too, are to end with them.
+		for fd in /proc/self/fd/*; do
+			fd=${fd##*/}
+			[ "$fd" -le 2 ] || [ "$fd" -eq 255 ] || exec {fd}>&-
+		done
 		while kill -0 "$me" && kill -0 "$1"; do sleep 1; done
 		kill -9 "$1"
 	) &

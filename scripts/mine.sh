@@ -9,8 +9,6 @@
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-[ -d "$1" ] || die "There is no folder $1." \
-	"M is the folder of your modules and programs: make guest M=\$HOME/mine"
 mine=$(cd "$1" && pwd -P)
 shift
 copy=$(work_dir)/mine
@@ -23,17 +21,17 @@ for file in "$copy"/Makefile "$copy"/Kbuild; do
 	[ ! -e "$file" ] || kbuild=$file
 done
 programs=$(grep -lE '^(int )?main\(' "$copy"/*.c 2>/dev/null || true)
-[ -n "$kbuild$programs" ] ||
-	die "$mine has neither a Kbuild file, for modules, nor a program in C." \
-		"docs/c.md and docs/rust.md show what a module needs."
 if [ -n "$kbuild" ]; then
+	grep -qF "$SOURCE/syncmap.mk" "$kbuild" ||
+		die "The file ${kbuild##*/} in $mine does not use this syncmap. Put there:" \
+			"include $SOURCE/syncmap.mk"
 	# The name that this source has in the root.
 	sed -i "s#$SOURCE/#/syncmap/#g" "$kbuild"
 	MINE=$copy "$SCRIPTS/module.sh" "$@" >/dev/null
 fi
-for source in $programs; do
+say "$programs" | while read -r source && [ -n "$source" ]; do
 	in_root --bind "$copy" /out -- gcc -static -O2 -g -Wall -pthread -Iinclude/uapi \
-		-o "/out/$(basename "$source" .c)" "/out/${source##*/}" >&2 ||
+		-o "/out/$(basename "$source" .c)" "/out/${source##*/}" >&2 </dev/null ||
 		die "$mine/${source##*/} does not compile; the reasons are above."
 done
 say "$copy"

@@ -55,6 +55,6 @@ lock "$(basename "$work")-${out##*/}"
 in_kernel "$dir" "${binds[@]}" --bind "$out" /out -- \
 	make -s -C /kernel/build "${places[@]}" "${args[@]}" -j"$(nproc)" \
 	"$@" modules 2>&1 |
-	sed '/^Skipping BTF generation/d; s#/syncmap/##g; s#/out/##g' >&2 ||
+	sed '/^Skipping BTF generation/d; s#\(^\|[^A-Za-z0-9_./-]\)/\(syncmap\|out\)/#\1#g' >&2 ||
 	die "The modules do not compile; the reasons are above."
 say "$out"

@@ -10,6 +10,13 @@
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
+# What stands in M besides sources goes along: scripts, data.
+along() {
+	find "$M" -maxdepth 1 -type f ! -name '.*' ! -name '*=*' ! -name '*.[chSo]' \
+		! -name '*.rs' ! -name '*.mk' ! -name '*.ko' ! -name Kbuild ! -name Makefile \
+		-printf '%f\n' | sort
+}
+
 all() {
 	local out programs tools mine file lines="ttyS1 ttyS2"
 	local files=()
@@ -18,6 +25,9 @@ all() {
 	tools=$("$SCRIPTS/tools.sh") || return
 	if [ -n "${M:-}" ]; then
 		mine=$("$SCRIPTS/mine.sh" "$M") || return
+		while read -r file; do
+			files+=("$M/$file=/mine/$file")
+		done < <(along)
 		while read -r file; do
 			files+=("$mine/$file=/mine/$file")
 		done < <(cd "$mine" && find . -maxdepth 1 -type f \
@@ -34,6 +44,8 @@ all() {
 		"$tools/syncmapctl=/bin/syncmapctl" "${files[@]}"
 }
 
+[ -z "${M:-}" ] || [ -d "$M" ] || die "M=$M is no folder." \
+	"M is the folder of your modules and programs: make guest M=\$HOME/mine"
 exec 3<&0 </dev/null
 STEPS=5
 [ -z "${UML:-}" ] || STEPS=6
@@ -48,8 +60,16 @@ mkdir -p "$dir"
 step "syncmap, and what is yours" all
 STEP=$((STEP + 1))
 say "[$STEP/$STEPS] The guest"
+status=0
 if [ -t 3 ]; then
-	TERMINAL=1 "$SCRIPTS/guest.sh" "$dir" "$(limit 86400)" <&3
+	TERMINAL=1 "$SCRIPTS/guest.sh" "$dir" "$(limit 86400)" <&3 || status=$?
 else
-	V=1 "$SCRIPTS/guest.sh" "$dir" "$(limit 1800)"
+	V=1 "$SCRIPTS/guest.sh" "$dir" "$(limit 1800)" || status=$?
 fi
+# What syncmap itself has to say of a module.
+if complaints=$(grep -aE 'syncmap: module .* (has not|destroys|puts) ' "$dir/console.log"); then
+	say "verdict: syncmap complains:"
+	say "$complaints" | cut -c1-160 | sed 's/^/    /'
+	status=1
+fi
+[ "$status" -eq 0 ]

@@ -164,6 +164,14 @@ torture() {
 # device, examples; or with FLAVOUR=debug ONLY=planted.
 wanted() { [[ -z ${ONLY:-} || " $ONLY " == *" $1 "* ]]; }
 
+for name in ${ONLY:-}; do
+	case $name in
+	model | tools | kunit | faults | torture | device | examples | planted) ;;
+	*) die "ONLY=$name is not known." "Choose from model, tools, kunit, faults, torture," \
+		"device and examples; or with FLAVOUR=debug, kunit, device and planted." ;;
+	esac
+done
+
 # part NAME TITLE: one of them, as a step.
 part() { ! wanted "$1" || step "$2" "$1"; }
 

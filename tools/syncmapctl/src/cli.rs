@@ -239,7 +239,7 @@ pub(crate) enum Verb {
         name: String,
         /// The file; standard output if it is missing or "-"
         file: Option<PathBuf>,
-        /// What it is made of [default: tsv, or with --json jsonl]
+        /// What it is made of: tsv or jsonl [default: tsv, or with --json jsonl]
         #[arg(long, short, value_enum)]
         format: Option<FileFormat>,
     },
@@ -256,7 +256,7 @@ pub(crate) enum Verb {
         #[arg(long, short, default_value = "1", value_name = "SECONDS", value_parser = seconds)]
         interval: Duration,
         /// End after so many lines
-        #[arg(long, short = 'n', value_name = "LINES")]
+        #[arg(long, short = 'n', value_name = "LINES", value_parser = clap::value_parser!(u64).range(1..))]
         count: Option<u64>,
     },
     /// Write completions for a shell
@@ -281,7 +281,7 @@ pub(crate) struct Import {
     pub(crate) name: String,
     /// The file; standard input if it is missing or "-"
     pub(crate) file: Option<PathBuf>,
-    /// What it is made of [default: tsv, or with --json jsonl]
+    /// What it is made of: tsv or jsonl [default: tsv, or with --json jsonl]
     #[arg(long, short, value_enum)]
     pub(crate) format: Option<FileFormat>,
     /// Make the map if there is none

@@ -67,8 +67,8 @@ impl From<Error> for Failure {
         let text = error.to_string();
         match &error {
             Error::NoSuchMap { name } => Self::not_found(format!(
-                "{text}. \"syncmapctl list\" shows those that there are; \"syncmapctl create \
-                 {name}\" makes it"
+                "{text}. \"syncmapctl list\" shows those that there are, and \"syncmapctl \
+                 create {name}\" would make it"
             )),
             Error::MapExists { .. } => Self::condition(text),
             Error::MapAccess { name } => Self {

@@ -37,7 +37,13 @@ fn parse(line: &[u8], format: FileFormat, formats: Formats) -> Result<(Vec<u8>, 
     let (key, value) = match format {
         FileFormat::Tsv => {
             let tab = line.iter().position(|b| *b == b'\t');
-            let tab = tab.ok_or("there is no tab between key and value")?;
+            let tab = tab.ok_or_else(|| {
+                let json = match line.first() {
+                    Some(b'{') => "; if it is JSON, say --format jsonl",
+                    _ => "",
+                };
+                format!("there is no tab between key and value{json}")
+            })?;
             let (key, value) = (&line[..tab], &line[tab + 1..]);
             if value.contains(&b'\t') {
                 return Err("there is more than one tab; within a value it is \\t".into());
@@ -105,7 +111,10 @@ impl Work<'_> {
     }
 
     fn so_far(&self) -> String {
-        format!("{} keys were stored", self.stored.load(Ordering::Relaxed))
+        match self.stored.load(Ordering::Relaxed) {
+            1 => "1 key was stored".into(),
+            stored => format!("{stored} keys were stored"),
+        }
     }
 
     /// Stores what is waiting.
