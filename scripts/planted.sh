@@ -26,7 +26,7 @@ dereference_without_rcu|WARNING: suspicious RCU usage
 free_a_waiting_rcu_head|ODEBUG: free active .* object type: rcu_head
 free_a_waiting_work|ODEBUG: free active .* object type: work_struct
 free_twice|BUG: KASAN: double-free
-keep_a_lock|WARNING: .*still held|still has locks held
+keep_a_lock|WARNING: .*still held|still has locks held|lock held when returning
 leak|unreferenced object
 null_pointer|BUG: KASAN: null-ptr-deref|Kernel panic
 past_the_end|BUG: KASAN: slab-out-of-bounds

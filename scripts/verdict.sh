@@ -29,6 +29,7 @@ bad+='|general protection|[Uu]nable to handle|double free|refcount_t'
 bad+='|Out of memory|oom-kill|Segmentation fault|segfault at'
 # Lines that contain such words and mean no harm.
 harmless='[Kk]ernel command line|kernel parameters|softlockup_panic|panic=-1'
+harmless+='|RCU CPU stall warnings timeout set'
 
 from=1
 if [ -n "${4:-}" ]; then
