@@ -193,6 +193,7 @@ packages() {
 	check "dkms has built the module" inside \
 		"dkms status syncmap | grep '$release.*: installed'"
 	# apt leaves them out here, to save room.
+	# shellcheck disable=SC2016 # expanded on the machine
 	check "the manuals are there" inside 'for page in libsyncmap-dev:man4/syncmap.4 \
 			syncmapctl:man8/syncmapctl.8; do
 			dpkg-deb --fsys-tarfile /packages/${page%:*}_*.deb |

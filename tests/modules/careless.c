@@ -78,7 +78,7 @@ static int leave_reader(struct syncmap_named *named)
 	if (IS_ERR(reader))
 		return PTR_ERR(reader);
 	while (!READ_ONCE(looking))
-		msleep(1);
+		msleep(20);
 	return 0;
 }
 
@@ -97,11 +97,11 @@ static int __init careless_init(void)
 		if (is("put_twice")) {
 			syncmap_named_put(named);
 			syncmap_named_put(named);
-		} else if (is("leave_reader")) {
-			return leave_reader(named);
-		} else {
+		} else if (is("forget_named")) {
 			/* Twice as careless. */
 			syncmap_named_get("careless", 0, 0);
+		} else {
+			return leave_reader(named);
 		}
 	}
 	if (is("forget_map") || is("destroy_twice")) {

@@ -362,8 +362,9 @@ struct syncmap_stats {
  * user namespace of who made it; else EACCES. So must who has opened the file,
  * if that was somebody else, since he may have it still; and to give the map
  * of such a file a name, the caller must be the same user, or whoever opened it
- * have had CAP_DAC_OVERRIDE. Names are the same in all namespaces. EBADF if the descriptor is open for neither. The map's memory
- * counts for its owner for as long as anybody uses it, with a name or without.
+ * have had CAP_DAC_OVERRIDE. Names are the same in all namespaces. EBADF if the
+ * descriptor is open for neither. The map's memory counts for its owner for as
+ * long as anybody uses it, with a name or without.
  *
  * ENOENT if there is no map of this name; EEXIST if there is one, and EXCL is
  * set; EDQUOT if the owner has as many names as may be; EINVAL if the name is
