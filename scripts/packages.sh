@@ -187,7 +187,9 @@ packages() {
 		sed -n 's/^Version: //p' | head -n 1)
 	check "headers and source of a stock kernel" in_machine apt-get -y \
 		--no-install-recommends install "linux-headers-$release" \
-		"linux-source-${release%.*}=$source" udev
+		"linux-source-${release%.*}=$source" udev kmod
+	# Which the package of the kernel does, and dkms wants to see done.
+	check "its list of modules" in_machine depmod "$release"
 	check "syncmap-dkms and the others are installed" inside \
 		'apt-get -y --no-install-recommends install /packages/*.deb'
 	check "dkms has built the module" inside \
