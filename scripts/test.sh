@@ -164,14 +164,6 @@ torture() {
 # device, examples; or with FLAVOUR=debug ONLY=planted.
 wanted() { [[ -z ${ONLY:-} || " $ONLY " == *" $1 "* ]]; }
 
-for name in ${ONLY:-}; do
-	case $name in
-	model | tools | kunit | faults | torture | device | examples | planted) ;;
-	*) die "ONLY=$name is not known." "Choose from model, tools, kunit, faults, torture," \
-		"device and examples; or with FLAVOUR=debug, kunit, device and planted." ;;
-	esac
-done
-
 # part NAME TITLE: one of them, as a step.
 part() { ! wanted "$1" || step "$2" "$1"; }
 
@@ -180,6 +172,11 @@ debug=
 parts=(model tools kunit faults torture device examples)
 [ -z "${UML:-}" ] || parts=(model tools kunit faults torture device)
 [ -z "$debug" ] || parts=(kunit device kunit device planted planted)
+for name in ${ONLY:-}; do
+	[[ " ${parts[*]} " == *" $name "* ]] ||
+		die "ONLY=$name is no part of this run." \
+			"Choose from $(printf '%s\n' "${parts[@]}" | sort -u | paste -sd ' ')."
+done
 on=
 [ -z "${UML:-}" ] || on="on User Mode Linux"
 STEPS=4

@@ -26,9 +26,10 @@
 //!   map. The value that is in an entry *when the map gives it back*, a grace period later, goes with
 //!   it; what Range still holds then is the key.
 //! - **I7** Nothing that a sleeping Range holds delays the freeing of anything but itself.
-//! - **I8** The end of a map: no users (it is borrowed by all of them); the worker is stopped; what
-//!   is retired is drained until nothing is left; then the rest is freed. Nothing runs in the text
-//!   of the module after that. It sleeps, so a map is never dropped in atomic context.
+//! - **I8** The end of a map: no users (it is borrowed by all of them); the worker is stopped, a
+//!   grace period after its last kick if two of its handlers may have run at once; what is retired
+//!   is drained until nothing is left; then the rest is freed. Nothing runs in the text of the
+//!   module after that. It sleeps, so a map is never dropped in atomic context.
 //! - **I9** A failed operation changes nothing that a reader, a writer or a counter can see.
 //! - **I10** A live key never changes its entry; an entry never moves within a published table.
 //! - **I11** An object is retired only after every published pointer to it (from R, D, a table, a

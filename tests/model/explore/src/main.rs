@@ -21,8 +21,9 @@
 //!   who has not synchronised with who made it, but not if it is changed plainly later: as when a
 //!   table is made the reserve for the next Clear.
 //! * Grace periods, and the order in which things are counted (the bytes of a map), are simpler than
-//!   in the kernel; interrupt work runs at once; time passes when there is nothing else to do. What
-//!   is done by one thread before the others start, and after they have ended, is not varied.
+//!   in the kernel; interrupt work runs at once, but in `late` programs; time passes when there is
+//!   nothing else to do. What is done by one thread before the others start, and after they have
+//!   ended, is not varied.
 //! * An exploration that has run out of time says so: "the first N executions".
 //! * An old value, which a load in a section may return, is one that was there before a grace period
 //!   only if the section may have begun before it: but that RCU guarantees just this is taken for
