@@ -63,6 +63,12 @@ else
 		grep -qwE 'vmx|svm' /proc/cpuinfo; then
 		accel=(-accel kvm -cpu host)
 	fi
+	cpus=2
+	# Of one processor, whose clock counts the instructions that it executes.
+	if [ -n "${ICOUNT:-}" ]; then
+		accel=(-accel "tcg,thread=single" -icount "shift=0,sleep=off")
+		cpus=1
+	fi
 	memory=1024 append="console=ttyS0 loglevel=8 panic=-1 oops=panic"
 	if [ "$FLAVOUR" = debug ]; then
 		memory=2048
@@ -74,7 +80,7 @@ else
 	[ -z "${TERMINAL:-}" ] ||
 		output=(-chardev "stdio,id=terminal,signal=off" -serial chardev:terminal)
 	machine=(qemu-system-x86_64 -nodefaults -no-reboot -display none
-		"${accel[@]}" -smp 2 -m "$memory" -kernel /kernel/vmlinuz
+		"${accel[@]}" -smp "$cpus" -m "$memory" -kernel /kernel/vmlinuz
 		-initrd /guest/initramfs -append "$append"
 		-serial file:/guest/console.log "${output[@]}"
 		-serial file:/guest/verdict.log)

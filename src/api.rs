@@ -12,8 +12,10 @@ use kernel::prelude::*;
 use kernel::sync::rcu::{self, Guard};
 
 use crate::hash::Key;
-use crate::map::{LoadOrStore, Map, Options, StoreError, StoreResult};
+use crate::map::Map;
 use crate::object::{Bytes, Fixed, Stored};
+use crate::outcome::{LoadOrStore, Options, StoreError, StoreResult};
+use crate::reserve::Memory;
 use crate::roots::Found;
 use crate::value::{Counted, Displaced, Old, Prepared, Seen, ValueRef};
 
@@ -41,22 +43,21 @@ impl<K: Key, S: Stored> Map<K, Counted<S>> {
 
     /// Looks a key up and takes a reference to its value, which may be kept across sleeps.
     ///
-    /// Process context; never waits for the mutex.
+    /// Any context but NMI; never waits for the lock.
     pub fn load(&self, key: &K::Ref) -> Option<ValueRef<'_, S>> {
         self.load_with(key, |seen| seen.count(&self.reclaimer))
     }
 
     /// Stores a prepared value unless the key has one, which is returned instead.
     ///
-    /// Process context; sleeps if the key is new, or was deleted long ago. On failure nothing has
-    /// changed.
-    pub fn load_or_store_prepared<'m, 'k>(
+    /// Contexts and memory as for [`Map::swap_prepared`]. On failure nothing has changed.
+    pub fn load_or_store_prepared<'r, 'm: 'r, 'k>(
         &'m self,
         key: K::Input<'k>,
         value: Prepared<'m, S>,
-        flags: Flags,
+        memory: impl Into<Memory<'r, 'm, K, Counted<S>>>,
     ) -> StoreResult<'k, LoadOrStore<ValueRef<'m, S>, Prepared<'m, S>>, K, Prepared<'m, S>> {
-        self.load_or_store_with(key, value, |seen| seen.count(&self.reclaimer), flags)
+        self.load_or_store_with(key, value, |seen| seen.count(&self.reclaimer), memory)
     }
 
     /// The value of a key that is in read, where a lookup does not count as a miss.
@@ -105,8 +106,8 @@ impl<K: Key, V: Send + Sync + 'static> Map<K, Counted<Fixed<V>>> {
 
     /// Stores a value, and returns the one that it replaces.
     ///
-    /// Process context; sleeps if `flags` allow it to allocate, and if the key is new or was deleted
-    /// long ago. On failure nothing has changed, and key and value come back.
+    /// Any context but NMI; sleeps if `flags` allow it. On failure nothing has changed, and key and
+    /// value come back.
     ///
     /// # Examples
     ///
@@ -139,7 +140,7 @@ impl<K: Key, V: Send + Sync + 'static> Map<K, Counted<Fixed<V>>> {
     ///
     /// ```
     /// use kernel::sync::Arc;
-    /// use syncmap::map::LoadOrStore;
+    /// use syncmap::outcome::LoadOrStore;
     /// use syncmap::{Options, SyncMap};
     ///
     /// type Users = SyncMap<u32, Arc<u64>>;
@@ -184,7 +185,7 @@ impl<K: Key, V: Send + Sync + 'static> Map<K, Counted<Fixed<V>>> {
 impl<K: Key, V: PartialEq + Send + Sync + 'static> Map<K, Counted<Fixed<V>>> {
     /// Stores `new` if the key has a value equal to `old`, and returns that; never creates a key.
     ///
-    /// Process context; sleeps if `flags` allow it to allocate. `V::eq` runs in a read-side section.
+    /// Any context but NMI; sleeps if `flags` allow it. `V::eq` runs in a read-side section.
     ///
     /// # Examples
     ///
@@ -220,7 +221,7 @@ impl<K: Key, V: PartialEq + Send + Sync + 'static> Map<K, Counted<Fixed<V>>> {
             })
     }
 
-    /// Deletes a key if it has a value equal to `old`, and returns that. Process context.
+    /// Deletes a key if it has a value equal to `old`, and returns that. Any context but NMI.
     pub fn compare_and_delete(&self, key: &K::Ref, old: &V) -> Option<Old<'_, Fixed<V>>> {
         self.compare_and_delete_with(key, |seen| seen.get() == old)
     }
@@ -264,7 +265,7 @@ impl<K: Key> Map<K, Counted<Bytes>> {
 
     /// Looks a key up and copies its value to `space`, if it fits; if not, takes a reference.
     ///
-    /// Process context; never waits for the mutex.
+    /// Any context but NMI; never waits for the lock.
     pub fn load_copy<'m, 's>(
         &'m self,
         key: &K::Ref,

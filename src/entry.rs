@@ -7,18 +7,17 @@
 //! The state is one atomic word, decoded in one place, `State::of`:
 //!
 //! ```text
-//!              try_swap, remove                 try_expunge_locked
+//!              try_put, take                    try_expunge_locked
 //!   Live(value) <────────────────> Deleted ─────────────────────────> Expunged
-//!        ^ │        no lock                         mutex                │ ^
-//!        │ └───────────────── remove_locked, mutex ──────────────────────┼─┘
-//!        └─────────────────── unexpunge_locked, mutex ───────────────────┘
+//!        ^         no lock                          lock                 │
+//!        └─────────────────── unexpunge_locked, lock ────────────────────┘
 //! ```
 //!
 //! * *Live*: the key is in the map. Readers and lock-free writers work on the word.
 //! * *Deleted*: the key is not in the map, but its entry is in every table where it was (`nil` in
 //!   Go). A store brings it back without a lock (I4).
 //! * *Expunged*: as Deleted, and the entry is not in dirty (I1), so that a lock-free store must not
-//!   revive it: it would be lost with the next promotion. Who finds it takes the mutex.
+//!   revive it: it would be lost with the next promotion. A store that finds it takes the lock.
 //!
 //! # Orderings
 //!
@@ -26,8 +25,6 @@
 //! that put the value there, so that the contents of the value are visible (litmus: value), and all
 //! that was stored before (litmus: order-of-stores, causality).
 
-use core::cell::Cell;
-use core::marker::PhantomData;
 use core::ptr::NonNull;
 use kernel::alloc::Flags;
 use kernel::prelude::*;
@@ -38,7 +35,8 @@ use crate::atomic::{load_acquire, write_once};
 use crate::hash::{Key, Memo};
 use crate::object::{Object, Vacant};
 use crate::quota::Charge;
-use crate::rcu::{Link, Reclaimer, Shared};
+use crate::rcu::Shared;
+use crate::reclaim::{Link, Reclaimer};
 use crate::value::{Policy, Word};
 
 /// What an entry's word says.
@@ -83,13 +81,14 @@ pub type Entry<K> = Object<Slot<<K as Key>::Memo>, K>;
 ///
 /// Kept in the link of the entry until that is needed for something else: to be on the list of the
 /// expunged, which only entries of read come to, or to be retired. Tags tell what a link holds, before
-/// the entry is retired: neither pointers nor the end of the list have just the second bit set.
+/// the entry is retired: neither pointers nor the end of the list have just the second bit set. Once
+/// it is retired, a link may look like the birth of a generation that a map never reaches.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Birth(u64);
 
 impl Birth {
     /// Before all dirties.
-    const PAST: Birth = Birth(0);
+    pub(crate) const PAST: Birth = Birth(0);
     const TAG: usize = 2;
     const MASK: usize = 3;
 
@@ -98,12 +97,12 @@ impl Birth {
         Birth(generation)
     }
 
-    fn into_link(self) -> *mut Link {
+    pub(crate) fn into_link(self) -> *mut Link {
         core::ptr::without_provenance_mut((self.0 as usize) << 2 | Self::TAG)
     }
 
-    /// Of an entry that was, or is, on the list: in the past.
-    fn is_in(link: *mut Link) -> bool {
+    /// Whether a link holds a birth, and so is on no list.
+    pub(crate) fn is_in(link: *mut Link) -> bool {
         link.addr() & Self::MASK == Self::TAG
     }
 }
@@ -117,10 +116,20 @@ pub enum Put<V, Old> {
     Done(Option<Old>),
     /// The caller's condition was not met.
     Refused(V),
-    /// The entry is Expunged: take the mutex.
+    /// The entry is Expunged: take the lock.
     Expunged(V),
     /// The map has as many live keys as it may have.
     Full(V),
+}
+
+/// How live keys are counted while the word of an entry changes.
+pub(crate) trait CountLive {
+    /// Runs `change`, which makes a key live, and counts it if that succeeds. `None` if the map is
+    /// full and the key is not in it, that is, `stands`.
+    fn enter(&self, stands: impl FnOnce() -> bool, change: impl FnOnce() -> bool) -> Option<bool>;
+
+    /// Runs `change`, which deletes a key, and counts that if it succeeds.
+    fn leave(&self, change: impl FnOnce() -> bool) -> bool;
 }
 
 impl<V, Old> Put<V, Old> {
@@ -133,14 +142,6 @@ impl<V, Old> Put<V, Old> {
     }
 }
 
-/// Permission for one more live key, as the era of a table gives it.
-pub trait Admit {
-    /// Takes the permission, or returns false.
-    fn admit(&self) -> bool;
-    /// Gives it back.
-    fn leave(&self);
-}
-
 impl<K: Key> Entry<K> {
     /// Allocates an entry for `key`. Sleeps if `flags` allow it.
     pub(crate) fn vacant<'m>(
@@ -148,17 +149,27 @@ impl<K: Key> Entry<K> {
         flags: Flags,
         charge: impl FnOnce(usize) -> Result<Charge<'m>>,
     ) -> Result<VacantEntry<'m, K>> {
-        Vacant::new(K::tail(key), flags, charge)
+        Self::vacant_of(K::tail(key), flags, charge)
+    }
+
+    /// Allocates an entry for a key with a tail of `len` bytes. Sleeps if `flags` allow it.
+    pub(crate) fn vacant_of<'m>(
+        len: usize,
+        flags: Flags,
+        charge: impl FnOnce(usize) -> Result<Charge<'m>>,
+    ) -> Result<VacantEntry<'m, K>> {
+        Vacant::new(len, flags, charge)
     }
 
     /// Makes a live entry of allocated memory. It lives until it is retired.
-    pub(crate) fn create<'p, P: Policy>(
+    pub(crate) fn create<'g, P: Policy>(
         vacant: VacantEntry<'_, K>,
         key: K::Input<'_>,
         hash: u32,
         birth: Birth,
         value: P::Value<'_>,
-    ) -> Shared<'p, Self> {
+        _guard: &'g Guard,
+    ) -> Shared<'g, Self> {
         let mut spare = 0;
         let slot = Slot {
             word: Atomic::new(P::into_word(value).as_ptr()),
@@ -169,7 +180,7 @@ impl<K: Key> Entry<K> {
         if let Some(word) = new.spare_mut() {
             *word = spare;
         }
-        // SAFETY: Valid until it is retired, which takes the mutex that our caller holds.
+        // SAFETY: If it is retired, then after now, and freed only after the section of `_guard`.
         unsafe { Shared::new(new.publish()) }
     }
 
@@ -225,7 +236,7 @@ impl<K: Key> Entry<K> {
         &self,
         value: P::Value<'m>,
         mut accept: impl FnMut(Option<P::Seen<'_>>) -> bool,
-        live: &impl Admit,
+        live: &impl CountLive,
         reclaimer: &'m Reclaimer,
         guard: &Guard,
     ) -> Put<P::Value<'m>, P::Old<'m>> {
@@ -252,57 +263,22 @@ impl<K: Key> Entry<K> {
                     }
                 }
                 _ => {
-                    if !live.admit() {
-                        return Put::Full(back());
+                    let stands = || self.state() == State::Deleted;
+                    match live.enter(stands, || self.cas(State::DELETED, new.as_ptr())) {
+                        None => return Put::Full(back()),
+                        Some(true) => return Put::Done(None),
+                        Some(false) => (),
                     }
-                    if self.cas(State::DELETED, new.as_ptr()) {
-                        return Put::Done(None);
-                    }
-                    live.leave();
                 }
             }
         }
     }
 
     /// Live → Deleted, if `accept` agrees with the value. Lock-free, like [`Entry::try_put`].
-    pub(crate) fn try_delete<'m, P: Policy>(
-        &self,
-        accept: impl FnMut(P::Seen<'_>) -> bool,
-        live: &impl Admit,
-        reclaimer: &'m Reclaimer,
-        guard: &Guard,
-    ) -> Option<P::Old<'m>> {
-        self.take::<P>(State::DELETED, accept, live, reclaimer, guard)
-    }
-
-    /// Live → Expunged if `accept` agrees with the value, or Deleted → Expunged, as a delete's own
-    /// last step (I4): the caller, who holds the mutex, unlinks the entry next (litmus: delete).
-    pub(crate) fn remove_locked<'m, P: Policy>(
+    pub(crate) fn take<'m, P: Policy>(
         &self,
         mut accept: impl FnMut(P::Seen<'_>) -> bool,
-        live: &impl Admit,
-        reclaimer: &'m Reclaimer,
-        guard: &Guard,
-    ) -> Option<P::Old<'m>> {
-        let mut refused = false;
-        loop {
-            let accept = |seen: P::Seen<'_>| {
-                refused = !accept(seen);
-                !refused
-            };
-            let old = self.take::<P>(State::EXPUNGED, accept, live, reclaimer, guard);
-            // A concurrent delete may have come first, and a concurrent store after it.
-            if old.is_some() || refused || self.try_expunge_locked() {
-                return old;
-            }
-        }
-    }
-
-    fn take<'m, P: Policy>(
-        &self,
-        to: *mut (),
-        mut accept: impl FnMut(P::Seen<'_>) -> bool,
-        live: &impl Admit,
+        live: &impl CountLive,
         reclaimer: &'m Reclaimer,
         _guard: &Guard,
     ) -> Option<P::Old<'m>> {
@@ -311,8 +287,7 @@ impl<K: Key> Entry<K> {
             if !accept(unsafe { P::see(word) }) {
                 return None;
             }
-            if self.cas(word.as_ptr(), to) {
-                live.leave();
+            if live.leave(|| self.cas(word.as_ptr(), State::DELETED)) {
                 // SAFETY: The exchange took `word` out of its entry.
                 return Some(unsafe { P::old(word, reclaimer) });
             }
@@ -322,8 +297,8 @@ impl<K: Key> Entry<K> {
 
     /// Deleted → Expunged; whether the entry is Expunged now.
     ///
-    /// With the mutex held. The caller drops the entry from dirty, or does not copy it there (I1;
-    /// litmus: expunge).
+    /// With the lock held. The caller drops the entry from dirty, or does not copy it there (I1;
+    /// litmus: expunge, delete).
     pub(crate) fn try_expunge_locked(&self) -> bool {
         loop {
             match self.state() {
@@ -340,25 +315,34 @@ impl<K: Key> Entry<K> {
 
     /// Expunged → Live.
     ///
-    /// With the mutex held, after the entry has been put back into dirty (I1). Nobody else changes
-    /// the word of an Expunged entry, so there is nothing to compare. Full, like the other changes
+    /// With the lock held, after the entry has been put back into dirty (I1). Only the holder of the
+    /// lock changes the word of an Expunged entry, so there is nothing to compare. Full, like the other changes
     /// of words; the release in it pairs with the acquire in [`Entry::state`] (litmus: unexpunge).
     pub(crate) fn unexpunge_locked<P: Policy>(&self, value: P::Value<'_>) {
         self.head.word.xchg(P::into_word(value).as_ptr(), Full);
     }
 
-    /// Frees the value that an entry holds, for who gives back the map's reference to it.
+    /// Frees the value that an entry holds, before the map's reference to the entry is given back.
     ///
     /// # Safety
     ///
     /// The entry was retired, or its map ends, and no reader is left.
     pub(crate) unsafe fn drop_value<P: Policy>(&self, policy: &P, reclaimer: &Reclaimer) {
         if let State::Live(word) = self.state() {
-            // Nobody else changes it any more, or looks at it.
+            // It is not looked at or changed any more.
             write_once(&self.head.word, State::DELETED);
             // SAFETY: By the contract of the function.
             unsafe { policy.put(word, reclaimer) }
         }
+    }
+
+    /// Makes an entry whose value was dropped Expunged, for the list that it is on to retire.
+    ///
+    /// # Safety
+    ///
+    /// As [`Entry::drop_value`].
+    pub(crate) unsafe fn orphan(&self) {
+        write_once(&self.head.word, State::EXPUNGED);
     }
 
     /// Frees an entry, without a value.
@@ -369,65 +353,5 @@ impl<K: Key> Entry<K> {
     pub(crate) unsafe fn destroy(this: NonNull<Self>, reclaimer: &Reclaimer) {
         // SAFETY: The entry is the caller's; the map's reference was given back, hence its value freed.
         unsafe { Object::free(this, &reclaimer.ledger) }
-    }
-}
-
-/// The entries that read has and dirty lacks: those expunged since dirty was made.
-///
-/// A list of their own, because promotion must retire exactly these (I6). Walking the superseded
-/// table instead would later find entries that the *next* dirty has expunged, which the new read
-/// still has. An entry that is unexpunged stays on the list, to be passed over when its turn comes.
-///
-/// All of it with the mutex held, which is also what keeps the entries on it from being freed. The
-/// list goes through the links that are for retiring: what is on it is not retired.
-pub(crate) struct ExpungedList<K: Key> {
-    first: Cell<*mut Link>,
-    _entries: PhantomData<fn() -> K>,
-}
-
-// SAFETY: A list of entries, which may be used by any thread that holds the mutex.
-unsafe impl<K: Key> Send for ExpungedList<K> {}
-
-impl<K: Key> ExpungedList<K> {
-    /// The end of the list.
-    const END: *mut Link = core::ptr::without_provenance_mut(1);
-
-    pub(crate) fn new() -> Self {
-        Self {
-            first: Cell::new(Self::END),
-            _entries: PhantomData,
-        }
-    }
-
-    /// Whether an entry is on the list.
-    pub(crate) fn has(&self, entry: Shared<'_, Entry<K>>) -> bool {
-        !Birth::is_in(entry.link.get())
-    }
-
-    /// Adds an entry that has just become Expunged, unless it has been so before.
-    pub(crate) fn push(&self, entry: Shared<'_, Entry<K>>) {
-        if !self.has(entry) {
-            let link = entry.as_ptr().as_ptr().cast();
-            entry.link.set(self.first.replace(link));
-        }
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.first.get() == Self::END
-    }
-
-    /// Takes an Expunged entry off the list.
-    pub(crate) fn pop<'l>(&'l self) -> Option<Shared<'l, Entry<K>>> {
-        while !self.is_empty() {
-            let first = NonNull::new(self.first.get())?.cast();
-            // SAFETY: Entries on the list are valid, and are retired with the mutex held only.
-            let first: Shared<'l, Entry<K>> = unsafe { Shared::new(first) };
-            self.first.set(first.link.get());
-            first.link.set(Birth::PAST.into_link());
-            if first.state() == State::Expunged {
-                return Some(first);
-            }
-        }
-        None
     }
 }

@@ -34,8 +34,9 @@ pub fn into_c(flags: Flags) -> gfp_t {
     unsafe { core::mem::transmute::<Flags, gfp_t>(flags) }
 }
 
-/// `gfpflags_allow_blocking()`
+/// `gfpflags_allow_blocking()`: whether an operation with these flags may sleep, for memory or for a
+/// limit.
 #[inline]
-pub fn may_block(gfp: gfp_t) -> bool {
-    gfp & (1 << bindings::___GFP_DIRECT_RECLAIM_BIT) != 0
+pub fn may_block(flags: Flags) -> bool {
+    into_c(flags) & (1 << bindings::___GFP_DIRECT_RECLAIM_BIT) != 0
 }

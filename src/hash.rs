@@ -163,7 +163,8 @@ pub trait Key: Stored {
     /// Hashes a key. Must not sleep. Tables use the upper half.
     fn hash(key: &Self::Ref, seed: &Seed) -> u64;
 
-    /// Compares two keys. Must not sleep.
+    /// Compares two keys. Called with the raw spinlock of the map held, too: must not sleep, not even as
+    /// a spinlock does on PREEMPT_RT, nor use the map.
     fn compare(a: &Self::Ref, b: &Self::Ref) -> core::cmp::Ordering;
 }
 

@@ -62,13 +62,15 @@ void syncmap_helper_mod_delayed_work(struct delayed_work *work,
 }
 
 /*
- * Waits, killably, until *@cycles is no longer @seen. Returns 0 or
- * -ERESTARTSYS.
+ * Waits, killably, until *@cycles is no longer @seen, for @ticks at most.
+ * Returns 0 if it still is, else what is left of the time, or -ERESTARTSYS.
  */
-int syncmap_helper_wait_cycle(struct wait_queue_head *queue,
-			      const unsigned long *cycles, unsigned long seen)
+long syncmap_helper_wait_cycle(struct wait_queue_head *queue,
+			       const unsigned long *cycles, unsigned long seen,
+			       unsigned long ticks)
 {
-	return wait_event_killable(*queue, READ_ONCE(*cycles) != seen);
+	return wait_event_killable_timeout(*queue, READ_ONCE(*cycles) != seen,
+					   ticks);
 }
 
 /* Waits until *@cycles is no longer @seen, or *@busy is false. */
@@ -82,6 +84,56 @@ void syncmap_helper_wait_cycle_or_idle(struct wait_queue_head *queue,
 void syncmap_helper_wake_up_all(struct wait_queue_head *queue)
 {
 	wake_up_all(queue);
+}
+
+void syncmap_helper_raw_spin_lock_init(raw_spinlock_t *lock, const char *name,
+				       struct lock_class_key *key)
+{
+#ifdef CONFIG_DEBUG_SPINLOCK
+	__raw_spin_lock_init(lock, name, key, LD_WAIT_SPIN);
+#else
+	raw_spin_lock_init(lock);
+#endif
+}
+
+unsigned long syncmap_helper_raw_spin_lock(raw_spinlock_t *lock)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(lock, flags);
+	return flags;
+}
+
+bool syncmap_helper_raw_spin_trylock(raw_spinlock_t *lock, unsigned long *flags)
+{
+	return raw_spin_trylock_irqsave(lock, *flags);
+}
+
+void syncmap_helper_raw_spin_unlock(raw_spinlock_t *lock, unsigned long flags)
+{
+	raw_spin_unlock_irqrestore(lock, flags);
+}
+
+void syncmap_helper_raw_spin_assert_held(raw_spinlock_t *lock)
+{
+	lockdep_assert_held(lock);
+}
+
+/* Whether the caller holds no spinlock and is in process context, for sure. */
+bool syncmap_helper_preemptible(void)
+{
+	return preemptible();
+}
+
+/* Whether the caller runs on a workqueue. */
+bool syncmap_helper_is_worker(void)
+{
+	return current->flags & PF_WQ_WORKER;
+}
+
+void syncmap_helper_warn_ended_by_itself(void)
+{
+	WARN_ONCE(1, "syncmap: a map was ended by the destructor of one of its own values; its memory is lost\n");
 }
 
 unsigned long syncmap_helper_jiffies(void)

@@ -2,13 +2,14 @@
 #ifndef _SYNCMAP_HELPERS_H
 #define _SYNCMAP_HELPERS_H
 
+#include <linux/spinlock_types.h>
 #include <linux/types.h>
 #include <linux/workqueue.h>
 
 struct irq_work;
 struct wait_queue_head;
 
-/* In worker.rs and rcu.rs. */
+/* In worker.rs. */
 void syncmap_worker_kicked(struct irq_work *kick);
 
 void syncmap_helper_init_kick(struct irq_work *kick);
@@ -21,12 +22,22 @@ void syncmap_helper_queue_delayed_work(struct delayed_work *work,
 				       unsigned long delay);
 void syncmap_helper_mod_delayed_work(struct delayed_work *work,
 				     unsigned long delay);
-int syncmap_helper_wait_cycle(struct wait_queue_head *queue,
-			      const unsigned long *cycles, unsigned long seen);
+long syncmap_helper_wait_cycle(struct wait_queue_head *queue,
+			       const unsigned long *cycles, unsigned long seen,
+			       unsigned long ticks);
 void syncmap_helper_wait_cycle_or_idle(struct wait_queue_head *queue,
 				       const unsigned long *cycles,
 				       unsigned long seen, const bool *busy);
 void syncmap_helper_wake_up_all(struct wait_queue_head *queue);
+void syncmap_helper_raw_spin_lock_init(raw_spinlock_t *lock, const char *name,
+				       struct lock_class_key *key);
+unsigned long syncmap_helper_raw_spin_lock(raw_spinlock_t *lock);
+bool syncmap_helper_raw_spin_trylock(raw_spinlock_t *lock, unsigned long *flags);
+void syncmap_helper_raw_spin_unlock(raw_spinlock_t *lock, unsigned long flags);
+void syncmap_helper_raw_spin_assert_held(raw_spinlock_t *lock);
+bool syncmap_helper_preemptible(void);
+bool syncmap_helper_is_worker(void);
+void syncmap_helper_warn_ended_by_itself(void);
 unsigned long syncmap_helper_jiffies(void);
 void syncmap_helper_cond_resched(void);
 

@@ -3,7 +3,7 @@
 //! The Rust side of `helpers.c`.
 
 use kernel::bindings;
-use kernel::ffi::{c_int, c_ulong, c_void};
+use kernel::ffi::{c_char, c_long, c_ulong, c_void};
 
 unsafe extern "C" {
     // A `struct irq_work`, which holds a type without fields on most kernels, and is then not
@@ -31,7 +31,8 @@ unsafe extern "C" {
         queue: *mut bindings::wait_queue_head,
         cycles: *const c_ulong,
         seen: c_ulong,
-    ) -> c_int;
+        ticks: c_ulong,
+    ) -> c_long;
     pub(crate) fn syncmap_helper_wait_cycle_or_idle(
         queue: *mut bindings::wait_queue_head,
         cycles: *const c_ulong,
@@ -39,6 +40,25 @@ unsafe extern "C" {
         busy: *const bool,
     );
     pub(crate) fn syncmap_helper_wake_up_all(queue: *mut bindings::wait_queue_head);
+    // A `struct lock_class_key`, likewise.
+    pub(crate) fn syncmap_helper_raw_spin_lock_init(
+        lock: *mut bindings::raw_spinlock_t,
+        name: *const c_char,
+        key: *mut c_void,
+    );
+    pub(crate) fn syncmap_helper_raw_spin_lock(lock: *mut bindings::raw_spinlock_t) -> c_ulong;
+    pub(crate) fn syncmap_helper_raw_spin_trylock(
+        lock: *mut bindings::raw_spinlock_t,
+        flags: *mut c_ulong,
+    ) -> bool;
+    pub(crate) fn syncmap_helper_raw_spin_unlock(
+        lock: *mut bindings::raw_spinlock_t,
+        flags: c_ulong,
+    );
+    pub(crate) fn syncmap_helper_raw_spin_assert_held(lock: *mut bindings::raw_spinlock_t);
+    pub(crate) safe fn syncmap_helper_preemptible() -> bool;
+    pub(crate) safe fn syncmap_helper_is_worker() -> bool;
+    pub(crate) safe fn syncmap_helper_warn_ended_by_itself();
     safe fn syncmap_helper_jiffies() -> c_ulong;
     safe fn syncmap_helper_cond_resched();
     // The tracepoints: a map is a number for them, as for those who read them.

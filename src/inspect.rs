@@ -8,7 +8,6 @@ use crate::helpers::cond_resched;
 use crate::map::Map;
 use crate::object::Object;
 use crate::rcu::Shared;
-use crate::table::Table;
 use crate::value::Policy;
 use kernel::sync::rcu;
 
@@ -69,9 +68,10 @@ pub struct Dirty {
 }
 
 impl<K: Key, P: Policy> Map<K, P> {
-    /// Figures about the map. Process context; takes the mutex.
+    /// Figures about the map. Any context but NMI; takes the lock, for a constant time.
     pub fn stats(&self) -> Stats {
-        let locked = self.lock();
+        let guard = rcu::read_lock();
+        let locked = self.lock(&guard);
         let (amended, dirty) = (locked.amended(), locked.dirty());
         let counters = locked.counters();
         let pending = if amended { dirty.misses() } else { 0 };
@@ -89,7 +89,7 @@ impl<K: Key, P: Policy> Map<K, P> {
         }
     }
 
-    /// The most buckets, of six keys each, that any lookup looks at now. Process context; O(n), but
+    /// The most buckets, of seven keys each, that any lookup looks at now. Process context; O(n), but
     /// holds nobody up.
     pub fn longest_probe(&self) -> usize {
         let mut longest = 0;
@@ -106,32 +106,37 @@ impl<K: Key, P: Policy> Map<K, P> {
     }
 
     /// Waits until everything that was overwritten or deleted so far has been freed. Sleeps, for
-    /// about a grace period, or two.
+    /// up to three grace periods.
     pub fn drain(&self) {
         self.reclaimer.drain();
     }
 
-    /// Promotes dirty, if there is one. Process context; takes the mutex.
+    /// Promotes dirty, if there is one. Any context but NMI; takes the lock, for a constant time.
     pub fn promote_now(&self) {
-        self.lock().promote();
+        let guard = rcu::read_lock();
+        self.lock(&guard).promote();
     }
 
-    /// Calls `f` for each entry of read and of dirty, with the mutex held and in a read-side
-    /// section: it must neither use the map nor sleep. Process context. For tests, and for the
-    /// curious.
+    /// Calls `f` for each entry of read and of dirty, in read-side sections of a segment each: it must
+    /// not sleep. Process context. For tests, and for the curious: exact while nothing changes the map.
     pub fn inspect(&self, mut f: impl FnMut(Where, &K::Ref, EntryState)) -> Dirty {
-        let locked = self.lock();
-        let amended = locked.amended();
-        let mut walk = |place, table: Shared<'_, Table<K>>| {
+        let mut walk = |place| {
             let mut next = Some(0);
             while let Some(hash) = next {
-                let leaf = table.leaf(hash, &locked);
+                let guard = rcu::read_lock();
+                let (read, amended) = self.roots.read(&guard);
+                let dirty = self.roots.dirty(&guard);
+                let table = match place {
+                    Where::Read => read,
+                    Where::Dirty if amended => dirty,
+                    Where::Dirty => return,
+                };
+                let leaf = table.leaf(hash, &guard);
                 next = leaf.end();
                 for entry in leaf.entries() {
-                    if place == Where::Read && amended && locked.dirty().bore(&entry) {
+                    if place == Where::Read && amended && dirty.bore(&entry) {
                         continue;
                     }
-                    let _value = rcu::read_lock();
                     let state = match entry.state() {
                         State::Live(_) => EntryState::Live,
                         State::Deleted => EntryState::Deleted,
@@ -140,13 +145,14 @@ impl<K: Key, P: Policy> Map<K, P> {
                     let entry: Shared<'_, Entry<K>> = entry;
                     f(place, Object::payload(entry.as_ptr(), entry.get()), state);
                 }
+                drop(guard);
+                cond_resched();
             }
         };
-        walk(Where::Read, locked.read());
-        if amended {
-            walk(Where::Dirty, locked.dirty());
-        }
-        let dirty = locked.dirty();
+        walk(Where::Read);
+        walk(Where::Dirty);
+        let guard = rcu::read_lock();
+        let (amended, dirty) = (self.roots.read(&guard).1, self.roots.dirty(&guard));
         Dirty {
             amended,
             misses: if amended { dirty.misses() } else { 0 },

@@ -3,8 +3,9 @@
 //! A concurrent hash map for the kernel: Go's `sync.Map` on RCU.
 //!
 //! Readers never lock, never wait and never sleep, on a hit or a miss, in any context but NMI;
-//! stores to existing keys are lock-free; only new keys take a mutex. Start with
-//! [`SyncMap`], or read [`map`], which is where the algorithm is.
+//! stores to existing keys are lock-free; new keys take a raw spinlock for a short time that does not
+//! depend on how many keys there are, so they can be made in any context, too. Start with [`SyncMap`], or read [`map`], which is where the algorithm
+//! is.
 //!
 //! # Examples
 //!
@@ -32,24 +33,33 @@
 
 pub mod api;
 mod atomic;
+mod charge;
 pub mod entry;
+mod expunged;
 pub mod gfp;
 pub mod hash;
 mod helpers;
+mod insert;
 pub mod inspect;
 mod lifecycle;
+mod lock;
+mod locked;
 pub mod map;
+mod marks;
 pub mod named;
-pub mod nonblocking;
 pub mod object;
+pub mod outcome;
 pub mod quota;
 pub mod range;
 pub mod rcu;
+pub mod reclaim;
+pub mod reserve;
 mod roots;
 mod sweep;
 pub mod table;
 pub mod value;
 mod worker;
 
-pub use map::{ByteMap, Options, SyncMap};
+pub use map::{ByteMap, SyncMap};
+pub use outcome::Options;
 pub use quota::{Account, Limits};

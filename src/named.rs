@@ -144,8 +144,7 @@ impl NamedMap {
 
     /// Sets the value of a key.
     ///
-    /// Process context if `flags` allow blocking; else any in which memory can be allocated, and
-    /// `EAGAIN` if the key is new.
+    /// Process context if `flags` allow blocking; else any in which memory can be allocated.
     /// `ENOMEM`, `EDQUOT`, `E2BIG`, `EINTR`, `EINVAL`: then nothing has changed.
     #[inline]
     pub fn store(&self, key: &[u8], value: &[u8], flags: Flags) -> Result {

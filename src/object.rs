@@ -16,8 +16,9 @@ use kernel::page::PAGE_SIZE;
 use kernel::prelude::*;
 use kernel::sync::Refcount;
 
+use crate::gfp::may_block;
 use crate::quota::{Charge, Ledger};
-use crate::rcu::Link;
+use crate::reclaim::Link;
 
 /// What can be the payload of an object.
 ///
@@ -121,7 +122,7 @@ pub struct Object<X, S> {
 fn allocate(layout: Layout, flags: Flags) -> Result<NonNull<u8>> {
     // Memory that may not sleep does not come from vmalloc, wherever it may be freed; what fits in
     // a page never does, and is not asked whether it should.
-    let memory = if layout.size() > PAGE_SIZE && flags.contains(GFP_KERNEL) {
+    let memory = if layout.size() > PAGE_SIZE && may_block(flags) {
         KVmalloc::alloc(layout, flags, NumaNode::NO_NODE)?
     } else {
         Kmalloc::alloc(layout, flags, NumaNode::NO_NODE)?
@@ -202,12 +203,12 @@ impl<X, S: Stored> Object<X, S> {
     ///
     /// The object was published, and nobody has a reference to it any more.
     pub(crate) unsafe fn free(this: NonNull<Self>, ledger: &Ledger) {
-        // SAFETY: The caller owns the object, whose memory was allocated by `Vacant::new`.
+        // SAFETY: The caller owns the object, whose memory was allocated by `Vacant::new`. The ledger is
+        // used first: the destructor may end the map.
         unsafe {
-            let bytes = this.as_ref().bytes();
+            ledger.uncharge(this.as_ref().bytes());
             this.drop_in_place();
             release(this);
-            ledger.uncharge(bytes);
         }
     }
 }
@@ -238,6 +239,42 @@ impl<'m, X, S: Stored> Vacant<'m, X, S> {
             len: len as u32,
             charge: ManuallyDrop::new(charge),
         })
+    }
+
+    /// Bytes of the tail.
+    pub(crate) fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    /// Makes the tail shorter, and takes back what is charged for the rest, which stays allocated.
+    pub(crate) fn shorten(&mut self, len: usize) {
+        debug_assert!(len <= self.len());
+        self.len = len as u32;
+        self.charge.reduce(Object::<X, S>::layout(len).size());
+    }
+
+    /// Gives the memory and its charge to the caller, who keeps it for later.
+    pub(crate) fn into_raw(self) -> NonNull<Link> {
+        let mut this = ManuallyDrop::new(self);
+        // SAFETY: The memory is ours, and large enough; `this` is not used or dropped any more.
+        unsafe {
+            ManuallyDrop::take(&mut this.charge).keep();
+            this.ptr.cast::<Link>().write(Link::new());
+        }
+        this.ptr.cast()
+    }
+
+    /// Takes back what [`Vacant::into_raw`] gave.
+    ///
+    /// # Safety
+    ///
+    /// `link` comes from `into_raw` of memory for a tail of `len` bytes, charged to `ledger`.
+    pub(crate) unsafe fn from_raw(link: NonNull<Link>, len: usize, ledger: &'m Ledger) -> Self {
+        Self {
+            ptr: link.cast(),
+            len: len as u32,
+            charge: ManuallyDrop::new(ledger.adopt(Object::<X, S>::layout(len).size())),
+        }
     }
 
     /// Makes the object.

@@ -422,8 +422,9 @@ impl<K: Key, P: Policy> Map<K, P> {
     pub fn walk<'m, 'c>(&'m self, cursor: Cursor<'c, K>) -> Walk<'m, 'c, K, P> {
         let position = match cursor {
             Cursor::Start => {
-                if self.roots.read(&rcu::read_lock()).1 {
-                    self.lock().promote();
+                let guard = rcu::read_lock();
+                if self.roots.read(&guard).1 {
+                    self.lock(&guard).promote();
                 }
                 Position::Before(0)
             }

@@ -1,28 +1,62 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! What the worker does: late promotions, and the sweep that gives deleted keys' memory back.
+//!
+//! A sweep must not look at all keys because one was deleted: it looks at regions that deletes have
+//! marked, see [`marks`](crate::marks).
 
 use kernel::prelude::*;
-use kernel::sync::rcu;
+use kernel::sync::rcu::{self, Guard};
 
-use crate::entry::{Entry, State};
+use crate::entry::State;
 use crate::gfp::NORETRY;
 use crate::hash::Key;
 use crate::helpers::{cond_resched, trace_sweep};
+use crate::locked::count;
 use crate::map::Map;
+use crate::marks::Region;
 use crate::quota::edquot;
-use crate::rcu::Shared;
-use crate::roots::count;
-use crate::table::{Editor, Supply, FULL};
+use crate::table::{Editor, Supply, Table, FULL, SLACK};
 use crate::value::Policy;
 
-/// Segments, or entries of read, that are swept in one go, with the mutex held.
-const BATCH: usize = 8;
+/// Deleted entries that are swept in one hold of the lock: those of a segment.
+const BATCH: usize = FULL + SLACK;
 
 /// Segments that are looked at in one read-side section.
 const SECTION: usize = 32;
 
 impl<K: Key, P: Policy> Map<K, P> {
+    /// Leaves a promotion to the worker. Any context but NMI.
+    pub(crate) fn request_promotion(&self) {
+        if self.worker.wants_promotion(&self.reclaimer) {
+            self.worker.kick();
+        }
+    }
+
+    /// Has the deleted keys swept: soon, or now if they are more than a quarter of all. Any context
+    /// but NMI.
+    pub(crate) fn request_sweep(&self, hash: u32, table: &Table<K>) {
+        self.deleted.mark(hash);
+        if !self.sweep {
+            return;
+        }
+        let used = table.used();
+        let deleted = used.saturating_sub(table.era().live());
+        let urgent = used >= 64 && deleted > used / 4;
+        self.want_sweep(urgent);
+    }
+
+    /// Has the deleted keys swept now.
+    pub(crate) fn request_urgent_sweep(&self) {
+        self.want_sweep(true);
+    }
+
+    pub(crate) fn want_sweep(&self, urgent: bool) {
+        if self.worker.wants_sweep(urgent, &self.reclaimer) {
+            self.worker.kick();
+        }
+    }
+
     /// A promotion that a lookup could not do itself; for the worker.
     ///
     /// # Safety
@@ -31,7 +65,10 @@ impl<K: Key, P: Policy> Map<K, P> {
     pub(crate) unsafe fn promote_deferred(map: *const ()) {
         // SAFETY: By the contract of the function.
         let map = unsafe { &*map.cast::<Self>() };
-        Self::promote_if_due(&map.lock());
+        let guard = rcu::read_lock();
+        map.lock(&guard).promote_if_due();
+        drop(guard);
+        map.reclaimer.expect_no_more();
     }
 
     /// A sweep, for the worker.
@@ -43,26 +80,48 @@ impl<K: Key, P: Policy> Map<K, P> {
         // SAFETY: By the contract of the function.
         let map = unsafe { &*map.cast::<Self>() };
         map.sweep();
+        // What dirty has superseded comes back, too, without a miss; and the next dirty, with nothing
+        // deleted, need not be copied.
+        let guard = rcu::read_lock();
+        let locked = map.lock(&guard);
+        if !locked.is_alone() {
+            locked.promote();
+        }
+        drop(locked);
+        drop(guard);
+        map.reclaimer.expect_no_more();
     }
 
     /// Frees all keys that were deleted before it began, and shrinks the table if little is left.
     ///
-    /// Process context; sleeps. Takes the mutex for a few buckets at a time. Needs no memory; only
-    /// shrinking does, which is left for the next time if there is none.
+    /// Process context; sleeps. Looks at as many keys as there are in the regions of the deleted ones:
+    /// one in 1024 for one deleted key. Takes the lock for a segment at a time. Needs no memory; only
+    /// shrinking, and relieving what reserved keys have strained, do, which is left for the next time if
+    /// there is none.
     pub fn sweep(&self) {
         let before = self.slots();
+        self.relieve();
         self.sweep_expunged();
-        // What dirty has, or read, which is then the same table. By hash: the table may be replaced
-        // in between.
-        let mut next = Some(0);
-        while let Some(hash) = next {
-            next = self.sweep_from(hash);
-            cond_resched();
+        // All marks are taken before the first segment is swept: a segment may have several regions,
+        // and is swept once. Dirty first: what becomes Expunged meanwhile is in read.
+        let regions = self.deleted.take();
+        for sweep_from in [Self::sweep_dirty_from, Self::sweep_read_from] {
+            let mut swept = Some(0);
+            for region in regions {
+                swept = self.sweep_region(region, swept, sweep_from);
+            }
         }
         // Once more: a new dirty may have been made meanwhile, without what was deleted.
         self.sweep_expunged();
-        count(&self.lock().counters().sweeps, 1);
-        self.shrink();
+        let guard = rcu::read_lock();
+        let locked = self.lock(&guard);
+        count(&locked.counters().sweeps, 1);
+        let sparse = locked.dirty().is_sparse(&locked);
+        drop(locked);
+        drop(guard);
+        if sparse {
+            self.shrink();
+        }
         trace_sweep(self.reclaimer.map(), before, self.slots());
     }
 
@@ -73,98 +132,137 @@ impl<K: Key, P: Policy> Map<K, P> {
 
     /// Sweeps what only read has.
     fn sweep_expunged(&self) {
-        loop {
-            let locked = self.lock();
-            let mut left = 8 * BATCH;
-            while left > 0 && locked.sweep_expunged() {
-                left -= 1;
-            }
-            if left > 0 {
-                return;
-            }
+        let mut goes_on = true;
+        while goes_on {
+            let guard = rcu::read_lock();
+            goes_on = self.lock(&guard).sweep_expunged();
+            drop(guard);
+            cond_resched();
         }
     }
 
-    /// Sweeps a batch of segments from the one of `hash`; returns the hash to go on with.
-    ///
-    /// Looks before it takes the mutex, so that writers do not queue for segments in which there is
-    /// nothing to sweep.
-    fn sweep_from(&self, hash: u32) -> Option<u32> {
-        let mut next = Some(hash);
-        let hash = {
-            let guard = rcu::read_lock();
-            let table = self.roots.dirty(&guard);
-            (0..SECTION).find_map(|_| {
-                let hash = next?;
-                let leaf = table.leaf(hash, &guard);
-                next = leaf.end();
-                let live = |e: Shared<'_, Entry<K>>| matches!(e.state(), State::Live(_));
-                (!leaf.entries().all(live)).then_some(hash)
-            })
-        };
-        let Some(hash) = hash else {
-            return next;
-        };
-        let locked = self.lock();
-        let dirty = locked.dirty();
-        let (mut next, mut segments) = (Some(hash), 0);
-        while let Some(hash) = next.filter(|_| segments < BATCH) {
-            let leaf = dirty.leaf(hash, &locked);
-            let chain = leaf.segments();
-            // Nobody is to wait for all of a long chain times all of it again: what read has as well
-            // is looked for there.
-            let mut left = match locked.is_alone() {
-                true => usize::MAX,
-                false => (BATCH * FULL / chain).max(1),
-            };
-            let mut entries = leaf.entries();
-            while let Some(entry) = entries.next() {
-                // Not Live: I1 says that what is in dirty is not Expunged, so it was Deleted.
-                if !entry.try_expunge_locked() {
-                    continue;
-                }
-                count(&locked.counters().expunged, 1);
-                if let Some(spot) = entries.spot() {
-                    locked.unlink_from(entry, spot);
-                }
-                left -= 1;
-                if left == 0 {
-                    return Some(hash);
-                }
-            }
-            segments += chain;
-            next = leaf.end();
+    /// Sweeps a region by `sweep_from`, from the hash `from` on; returns the hash up to which all has
+    /// been swept. By hash: the table may be replaced in between.
+    fn sweep_region(
+        &self,
+        region: Region,
+        from: Option<u32>,
+        sweep_from: fn(&Self, u32, u32) -> Option<u32>,
+    ) -> Option<u32> {
+        let (first, last) = (region.first(), region.last());
+        let mut next = from.map(|from| from.max(first));
+        while let Some(hash) = next.filter(|hash| *hash <= last) {
+            next = sweep_from(self, hash, last);
+            cond_resched();
         }
         next
     }
 
-    /// Merges segments, if the table has many that are nearly empty.
+    /// Looks for a segment with an entry that is `dead`, from the one of `hash` to that of `last`;
+    /// returns a hash of it, or else the hash to go on with.
+    ///
+    /// Without the lock, so that writers do not wait for segments in which there is nothing to sweep.
+    fn find_dead(
+        table: &Table<K>,
+        hash: u32,
+        last: u32,
+        dead: impl Fn(State) -> bool,
+        guard: &Guard,
+    ) -> core::result::Result<u32, Option<u32>> {
+        let mut next = Some(hash);
+        for _ in 0..SECTION {
+            let Some(hash) = next.filter(|hash| *hash <= last) else {
+                break;
+            };
+            let leaf = table.leaf(hash, guard);
+            if leaf.entries().any(|e| dead(e.state())) {
+                return Ok(hash);
+            }
+            next = leaf.end();
+        }
+        Err(next)
+    }
+
+    /// Sweeps the first segment of dirty that has anything deleted; returns the hash to go on with.
+    fn sweep_dirty_from(&self, hash: u32, last: u32) -> Option<u32> {
+        let guard = rcu::read_lock();
+        let dead = |state| !matches!(state, State::Live(_));
+        let hash = match Self::find_dead(&self.roots.dirty(&guard), hash, last, dead, &guard) {
+            Ok(hash) => hash,
+            Err(next) => return next,
+        };
+        let locked = self.lock(&guard);
+        let leaf = locked.dirty().leaf(hash, &guard);
+        let mut left = BATCH;
+        let mut entries = leaf.entries();
+        while let Some(entry) = entries.next() {
+            // Not Live: I1 says that what is in dirty is not Expunged, so it was Deleted.
+            if !entry.try_expunge_locked() {
+                continue;
+            }
+            count(&locked.counters().expunged, 1);
+            if let Some(spot) = entries.spot() {
+                locked.unlink_from(entry, spot);
+            }
+            left -= 1;
+            if left == 0 {
+                return Some(hash);
+            }
+        }
+        leaf.end()
+    }
+
+    /// Unlinks the Expunged entries of the first segment of read that has any; returns the hash to go on
+    /// with. These are on the list of a table that was retired, and not settled yet: that retires them.
+    fn sweep_read_from(&self, hash: u32, last: u32) -> Option<u32> {
+        let guard = rcu::read_lock();
+        let dead = |state| state == State::Expunged;
+        let hash = match Self::find_dead(&self.roots.read(&guard).0, hash, last, dead, &guard) {
+            Ok(hash) => hash,
+            Err(next) => return next,
+        };
+        let locked = self.lock(&guard);
+        let leaf = locked.read().leaf(hash, &guard);
+        let mut left = BATCH;
+        let mut entries = leaf.entries();
+        while let Some(entry) = entries.next() {
+            if !dead(entry.state()) {
+                continue;
+            }
+            if let Some(spot) = entries.spot() {
+                locked.read().unlink(spot);
+            }
+            left -= 1;
+            if left == 0 {
+                return Some(hash);
+            }
+        }
+        leaf.end()
+    }
+
+    /// Merges segments of a table that has many that are nearly empty.
     ///
     /// In the order of hashes, so that two that have been merged are at once tried with their
-    /// neighbour in turn. Takes the mutex for each merger anew; gives up if there is no memory.
+    /// neighbour in turn. Takes the lock for each merger anew; gives up if there is no memory.
     fn shrink(&self) {
-        let locked = self.lock();
-        let sparse = locked.dirty().is_sparse(&locked);
-        drop(locked);
-        if !sparse {
-            return;
-        }
-        let charge = |bytes| self.reclaimer.ledger.charge(bytes).ok_or(edquot());
+        let charge = |bytes| self.reclaimer.ledger.charge(bytes).map_err(|_| edquot());
         let mut supply = Supply::new();
         let mut next = Some(0);
         while let Some(hash) = next {
-            let locked = self.lock();
+            let guard = rcu::read_lock();
+            let locked = self.lock(&guard);
             // There is one table to change then, not two.
             locked.promote();
             let needs = match locked.merge(hash, &mut supply) {
                 Ok(true) => None,
                 Ok(false) => {
-                    next = locked.dirty().leaf(hash, &locked).end();
+                    next = locked.dirty().leaf(hash, &guard).end();
                     None
                 }
                 Err(needs) => Some(needs),
             };
             drop(locked);
+            drop(guard);
             if let Some(needs) = needs {
                 let flags = GFP_KERNEL | __GFP_NOWARN | NORETRY;
                 if supply.provide(&needs, flags, charge).is_err() {

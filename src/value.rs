@@ -19,7 +19,7 @@ use kernel::prelude::*;
 use kernel::sync::atomic::{Atomic, Relaxed};
 
 use crate::object::{Bytes, Fixed, New, Object, Stored};
-use crate::rcu::{Chain, Kind, Reclaimer, Retired};
+use crate::reclaim::{Kind, Reclaimer, RetireList, Retired};
 
 /// A value word: aligned to four bytes, never null.
 pub type Word = NonNull<()>;
@@ -319,14 +319,14 @@ impl<S: Stored> Drop for Old<'_, S> {
 ///
 /// Until then they count as bytes of the map, but not as some that will soon come back.
 pub struct Displaced<'m> {
-    chain: Chain,
+    list: RetireList,
     reclaimer: &'m Reclaimer,
 }
 
 impl<'m> Displaced<'m> {
     pub(crate) fn new(reclaimer: &'m Reclaimer) -> Self {
         Self {
-            chain: Chain::new(),
+            list: RetireList::new(),
             reclaimer,
         }
     }
@@ -337,19 +337,19 @@ impl<'m> Displaced<'m> {
             let old = ManuallyDrop::new(old);
             // SAFETY: The owner is forgotten.
             let (retired, bytes) = unsafe { old.retired() };
-            self.chain.push(retired, bytes);
+            self.list.push(retired, bytes);
         }
     }
 
     /// The bytes of all that were added.
     pub fn bytes(&self) -> usize {
-        self.chain.bytes()
+        self.list.bytes()
     }
 
     /// Retires all that were added. Any context but NMI.
     pub fn retire(&mut self) {
-        let chain = core::mem::replace(&mut self.chain, Chain::new());
-        self.reclaimer.retire_all(chain);
+        let list = core::mem::replace(&mut self.list, RetireList::new());
+        self.reclaimer.retire_all(list);
     }
 }
 

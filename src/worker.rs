@@ -2,10 +2,10 @@
 
 //! Work that operations leave for later, from any context: promotion and sweeping.
 //!
-//! Whoever asks for work from any context may be in an interrupt handler, or hold a raw spinlock.
-//! Queueing a work item there may deadlock on the locks of the workqueue or the scheduler, so the
-//! request goes by way of `irq_work`, which raises an interrupt and queues the work from its handler.
-//! In process context the work is queued at once.
+//! The caller may be in an interrupt handler, or hold a raw spinlock. Queueing a work item there may
+//! deadlock on the locks of the workqueue or the scheduler, so the request goes by way of `irq_work`,
+//! which raises an interrupt and queues the work from its handler. Where the caller can be preempted,
+//! and so holds no such lock, the work is queued at once.
 
 use core::marker::PhantomData;
 use kernel::ffi::c_void;
@@ -15,18 +15,10 @@ use kernel::types::Opaque;
 use kernel::{bindings, container_of};
 
 use crate::helpers::*;
+use crate::reclaim::Reclaimer;
 
 /// How long deleted keys stay before they are swept, unless they are many: about a second.
 const SWEEP_DELAY: usize = bindings::HZ as usize;
-
-/// Where something is asked for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Context {
-    /// Process context, without spinlocks.
-    Process,
-    /// Any but NMI.
-    Any,
-}
 
 /// What a [`Worker`] does, in process context.
 pub(crate) struct Tasks {
@@ -38,7 +30,7 @@ pub(crate) struct Tasks {
     pub(crate) sweep: unsafe fn(*const ()),
 }
 
-/// Promotes and sweeps on behalf of operations that cannot, or had better not, do it themselves.
+/// Promotes and sweeps on behalf of operations that cannot do it themselves.
 #[pin_data]
 pub(crate) struct Worker {
     promote: Atomic<bool>,
@@ -88,35 +80,43 @@ impl Worker {
         })
     }
 
-    /// Asks for a promotion.
-    pub(crate) fn request_promotion(&self, context: Context) {
-        if Self::raise(&self.promote) {
-            self.kick(context);
-        }
+    /// Asks for a promotion; whether the worker is to be kicked.
+    pub(crate) fn wants_promotion(&self, reclaimer: &Reclaimer) -> bool {
+        Self::raise(&self.promote, Some(reclaimer))
     }
 
-    /// Asks for a sweep, at once if `urgent`, else in about a second.
-    pub(crate) fn request_sweep(&self, urgent: bool, context: Context) {
+    /// Asks for a sweep, at once if `urgent`, else in about a second; whether the worker is to be kicked.
+    pub(crate) fn wants_sweep(&self, urgent: bool, reclaimer: &Reclaimer) -> bool {
         let fresh = !self.sweep.load(Relaxed);
         if fresh {
             self.due.store(jiffies().wrapping_add(SWEEP_DELAY), Relaxed);
         }
-        let raised = fresh && Self::raise(&self.sweep);
-        if urgent && Self::raise(&self.urgent) || raised {
-            self.kick(context);
+        let raised = fresh && Self::raise(&self.sweep, Some(reclaimer));
+        urgent && Self::raise(&self.urgent, None) || raised
+    }
+
+    /// Sets a flag; whether it was clear. Cheap if it was not. If it stands for work that retires
+    /// something, that is announced to `reclaimer` first.
+    fn raise(flag: &Atomic<bool>, reclaimer: Option<&Reclaimer>) -> bool {
+        if flag.load(Relaxed) {
+            return false;
         }
-    }
-
-    /// Sets a flag; whether it was clear. Cheap if it was not.
-    fn raise(flag: &Atomic<bool>) -> bool {
+        if let Some(reclaimer) = reclaimer {
+            reclaimer.expect_more();
+        }
         // Full: pairs with the exchanges in `run`, so that the work either sees the flag, or is
-        // kicked again after it has begun. Who finds the flag set needs a barrier before: a delete
-        // has one, a miss has not (litmus: request, request-promotion).
-        !flag.load(Relaxed) && !flag.xchg(true, Full)
+        // kicked again after it has begun. A caller that finds the flag set needs a barrier before: a
+        // delete has one, a miss has not (litmus: request, request-promotion).
+        let raised = !flag.xchg(true, Full);
+        if let Some(reclaimer) = reclaimer.filter(|_| !raised) {
+            reclaimer.expected_already();
+        }
+        raised
     }
 
-    fn kick(&self, context: Context) {
-        if context == Context::Process {
+    /// Sees to it that the work runs. Any context but NMI.
+    pub(crate) fn kick(&self) {
+        if syncmap_helper_preemptible() {
             return self.queue();
         }
         self.kicks.add(1, Relaxed);
@@ -188,9 +188,9 @@ impl Worker {
         self.kicks.load(Relaxed) > 1
     }
 
-    /// Waits until nothing runs and nothing is queued. Nobody may ask for anything any more, and see
-    /// [`Worker::must_rest`]. Sleeps.
-    pub(crate) fn stop(&self) {
+    /// Waits until nothing runs and nothing is queued; nothing may be asked for any more, and see
+    /// [`Worker::must_rest`]. Returns how much of the announced work was not done. Sleeps.
+    pub(crate) fn stop(&self) -> usize {
         // Where interrupt work has no interrupt, as on User Mode Linux, waiting for one that was never
         // queued would wait for a grace period.
         if self.kicks.load(Relaxed) > 0 {
@@ -199,6 +199,8 @@ impl Worker {
         }
         // SAFETY: As above.
         unsafe { bindings::cancel_delayed_work_sync(self.work.get()) };
+        let undone = [&self.promote, &self.sweep].map(|flag| flag.xchg(false, Full));
+        undone.into_iter().filter(|undone| *undone).count()
     }
 }
 

@@ -10,14 +10,17 @@
  * - struct syncmap_named: a map from bytes to bytes that has a name, by which
  *   userspace fills it through /dev/syncmap, and modules find it.
  *
- * Contexts. Lookups never lock, wait or retry, and may be made in process,
- * softirq and hardirq context, under any spinlock, but not in NMIs; so may
- * everything else here that is not said to sleep. A function with a gfp_t
- * sleeps if and only if gfpflags_allow_blocking(gfp), and may then be called
- * in process context only, outside of read-side critical sections and without
- * spinlocks. Otherwise it does not touch the mutex of the map, and returns
- * -EWOULDBLOCK where it would need it: it can overwrite the value of a key, or
- * that of one which was deleted lately, but not create an entry.
+ * Contexts. Everything here that is not said to sleep may be called in process,
+ * softirq and hardirq context, under any spinlock, but not in NMIs. Lookups
+ * never lock, wait or retry. A function with a gfp_t sleeps if and only if
+ * gfpflags_allow_blocking(gfp): for memory, or for a limit of the map; it may
+ * then be called in process context only, outside of read-side critical
+ * sections and without spinlocks. With GFP_ATOMIC or GFP_NOWAIT it creates keys
+ * all the same, and returns -ENOMEM or -EDQUOT where it would have to wait.
+ *
+ * Where nothing can be allocated, as under raw spinlocks and in hardirq context
+ * on PREEMPT_RT, or where a store must not fail for lack of memory, a struct
+ * syncmap_reservation has the memory for new keys: see syncmap_reserve().
  *
  * Errors are -errno, or pointers of ERR_PTR(). A map that is NULL or an error
  * pointer itself, and a key of a wrong length, are -EINVAL; lookups find
@@ -50,24 +53,27 @@
 struct module;
 struct syncmap;
 struct syncmap_named;
+struct syncmap_reservation;
 
 /**
  * struct syncmap_params - how a map is made
  * @key_len: bytes of every key, up to SYNCMAP_KEY_MAX; 0 if they vary.
- * Maps with keys of 4 and 8 bytes take them as numbers, and are the fastest.
+ * Maps with keys of 4 and 8 bytes take them as numbers, and are the fastest. Keys
+ * are compared byte by byte: padding in a struct must be zeroed.
  * @max_entries: greatest number of keys; 0 if unlimited. A new key beyond it
- * is -EDQUOT.
+ * is -EDQUOT. Exact; deleting a key of a map with a limit takes the map's lock.
  * @max_bytes: greatest memory of the map, in bytes, what awaits a grace period
  * included; 0 if unlimited. Beyond it stores are -EDQUOT.
  * @release: called for each value that syncmap_clear() or syncmap_destroy()
  * drops, in process context, where it may sleep, and a grace period after
  * the value could be found for the last time. NULL if nothing is to be done.
- * It must not use the map.
+ * It must not use the map. With @get and @put, it gives back the reference that
+ * the caller has stored with the value.
  * @get: takes a reference to a value; false if that has none left, and is
  * about to go. Called in read-side critical sections, in the context of the
- * caller and perhaps with the mutex of the map held: must neither sleep nor
- * use the map.
- * @put: gives back a reference that @get has taken; process context.
+ * caller: must neither sleep nor use the map.
+ * @put: gives back a reference that @get has taken. The map calls it in process
+ * context.
  *
  * @get and @put, both or neither, let syncmap_load() return references, and
  * the callback of syncmap_range() sleep.
@@ -92,6 +98,16 @@ void *__syncmap_store(struct syncmap *map, const void *key, size_t len,
 		      void *value, gfp_t gfp);
 void *__syncmap_load_or_store(struct syncmap *map, const void *key, size_t len,
 			      void *value, gfp_t gfp);
+struct syncmap_reservation *__syncmap_reserve(struct syncmap *map,
+					      unsigned int keys, size_t len,
+					      gfp_t gfp);
+void syncmap_unreserve(struct syncmap_reservation *reservation);
+void *syncmap_store_reserved(struct syncmap *map, const void *key, size_t len,
+			     void *value,
+			     struct syncmap_reservation *reservation);
+void *syncmap_load_or_store_reserved(struct syncmap *map, const void *key,
+				     size_t len, void *value,
+				     struct syncmap_reservation *reservation);
 void *syncmap_load_and_delete(struct syncmap *map, const void *key, size_t len);
 int syncmap_compare_and_swap(struct syncmap *map, const void *key, size_t len,
 			     const void *old, void *new);
@@ -128,8 +144,11 @@ static inline void syncmap_check_section(void)
 
 /**
  * syncmap_destroy() - end a map
- * @map: a map that nobody uses any more; nothing happens if it is NULL, or an
+ * @map: a map that is not used any more; nothing happens if it is NULL, or an
  * error pointer. A map that the calling module does not have is reported.
+ *
+ * Lookups that have begun before are waited for; other calls are not: after
+ * unregistering a hook that stores or deletes in softirq, synchronize_rcu().
  *
  * All values are released (&syncmap_params.release) before this returns.
  *
@@ -214,14 +233,19 @@ static inline void *syncmap_load(struct syncmap *map, const void *key,
  * an error pointer, else -EINVAL
  * @gfp: how an entry is allocated
  *
- * O(1), but for small copies that new keys cause now and then.
+ * O(1), except for small copies that new keys cause now and then. New keys take
+ * the lock of the map, a raw spinlock, for a time that does not depend on the
+ * number of keys (except those that have come to the same segment by
+ * syncmap_store_reserved() lately).
  *
  * Context: Process context, if @gfp allows blocking; sleeps. Any but NMI
- * otherwise.
+ * otherwise; on PREEMPT_RT, one in which memory can be allocated, if the key may
+ * be new.
  * Return: The previous value, for the caller to free after a grace period;
- * NULL if there was none; ERR_PTR() of -ENOMEM, -EDQUOT, -EINTR if a fatal
- * signal has come while waiting for memory to come back, or -EWOULDBLOCK.
- * If it failed, nothing has changed.
+ * NULL if there was none; ERR_PTR() of -ENOMEM, of -EDQUOT if a limit of the map
+ * is reached, of -E2BIG if too many keys collide with this one, or of -EINTR if a
+ * fatal signal has come while waiting for memory to come back. If it failed,
+ * nothing has changed.
  */
 static inline void *syncmap_store(struct syncmap *map, const void *key,
 				  size_t len, void *value, gfp_t gfp)
@@ -258,12 +282,12 @@ static inline void *syncmap_swap(struct syncmap *map, const void *key,
  * @value: the value, as for syncmap_store()
  * @gfp: how an entry is allocated
  *
- * Context: Process context, if @gfp allows blocking; sleeps. Any but NMI
- * otherwise.
+ * Context: As syncmap_store().
  * Return: NULL if @value was stored; the value that the key has, with a
- * reference if the map has &syncmap_params.get, else one that is valid for as
- * long as the caller knows that nobody frees it; ERR_PTR() as syncmap_store(),
- * or of -EBUSY, as syncmap_load().
+ * reference if the map has &syncmap_params.get, else valid until the read-side
+ * critical section ends in which the caller is; ERR_PTR() as syncmap_store(), or of
+ * -EBUSY, as syncmap_load(). Unless NULL is returned, @value was never visible to
+ * others.
  */
 static inline void *syncmap_load_or_store(struct syncmap *map, const void *key,
 					  size_t len, void *value, gfp_t gfp)
@@ -271,6 +295,74 @@ static inline void *syncmap_load_or_store(struct syncmap *map, const void *key,
 	might_sleep_if(gfpflags_allow_blocking(gfp));
 	return __syncmap_load_or_store(map, key, len, value, gfp);
 }
+
+/**
+ * syncmap_reserve() - set memory aside for new keys
+ * @map: the map
+ * @keys: how many, at least one
+ * @len: bytes of a key: &syncmap_params.key_len, or the most if they vary
+ * @gfp: how the memory is allocated
+ *
+ * The memory counts as memory of the map from now on. It is enough for @keys
+ * new keys whatever they are, and whatever happens to the map meanwhile, except
+ * that more than 224 of them may not collide. A
+ * reservation may be used by several processors at the same time.
+ *
+ * Context: Process context, if @gfp allows blocking; sleeps.
+ * Return: The reservation, to be given back by syncmap_unreserve() before the
+ * map is destroyed; ERR_PTR() of -EINVAL, -ENOMEM, -EDQUOT or -EINTR.
+ */
+static inline struct syncmap_reservation *
+syncmap_reserve(struct syncmap *map, unsigned int keys, size_t len, gfp_t gfp)
+{
+	might_sleep_if(gfpflags_allow_blocking(gfp));
+	return __syncmap_reserve(map, keys, len, gfp);
+}
+
+/**
+ * syncmap_unreserve() - give back what is left of a reservation
+ * @reservation: a reservation that is not used any more; nothing happens if it
+ * is NULL, or an error pointer
+ *
+ * Context: Process context.
+ */
+void syncmap_unreserve(struct syncmap_reservation *reservation);
+
+/**
+ * syncmap_store_reserved() - syncmap_store() with memory that was set aside
+ * @map: the map
+ * @key: the key
+ * @len: its length in bytes
+ * @value: the value, as for syncmap_store()
+ * @reservation: a reservation of this map, else -EINVAL; a new key uses its
+ * memory
+ *
+ * Allocates nothing, and frees nothing.
+ *
+ * Context: Any but NMI, raw spinlocks and hardirq context on PREEMPT_RT included.
+ * Return: As syncmap_store(), but not -ENOMEM; ERR_PTR() of -ENOSPC if the key is
+ * new and the reservation is used up, or of -E2BIG if the key is longer than those
+ * that it was made for.
+ */
+void *syncmap_store_reserved(struct syncmap *map, const void *key, size_t len,
+			     void *value,
+			     struct syncmap_reservation *reservation);
+
+/**
+ * syncmap_load_or_store_reserved() - syncmap_load_or_store() with memory that was
+ * set aside
+ * @map: the map
+ * @key: the key
+ * @len: its length in bytes
+ * @value: the value, as for syncmap_store()
+ * @reservation: as for syncmap_store_reserved()
+ *
+ * Context: As syncmap_store_reserved().
+ * Return: As syncmap_load_or_store(); errors as syncmap_store_reserved().
+ */
+void *syncmap_load_or_store_reserved(struct syncmap *map, const void *key,
+				     size_t len, void *value,
+				     struct syncmap_reservation *reservation);
 
 /**
  * syncmap_load_and_delete() - delete a key
@@ -367,7 +459,9 @@ static inline int syncmap_range(struct syncmap *map,
  *
  * Context: Process context. Sleeps.
  * Return: 0; -EINTR if there is no memory, and a fatal signal has come while
- * waiting for what an earlier call has used; -EINVAL.
+ * waiting for what an earlier call has used; -EBUSY if that has not come back
+ * after ten seconds on a workqueue; -ENOMEM if there is none, and memory for new
+ * keys is reserved; -EINVAL.
  */
 static inline int syncmap_clear(struct syncmap *map)
 {
@@ -483,7 +577,7 @@ static inline const void *syncmap_named_lookup(const struct syncmap_named *map,
  * which memory can be allocated: on PREEMPT_RT, neither hardirq nor under raw
  * spinlocks.
  * Return: 0; -ENOMEM, -EDQUOT, -E2BIG if too many keys collide with this one,
- * -EINTR, -EWOULDBLOCK or -EINVAL. If it failed, nothing has changed.
+ * -EINTR or -EINVAL. If it failed, nothing has changed.
  */
 static inline int syncmap_named_store(struct syncmap_named *map,
 				      const void *key, size_t len,

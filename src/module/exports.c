@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The C API: what is exported, and how the module hears of others that go. The
- * functions themselves are in capi.rs.
+ * functions themselves are in capi/.
  */
 #include <linux/export.h>
 #include <linux/module.h>
@@ -18,6 +18,10 @@ EXPORT_SYMBOL_GPL(__syncmap_lookup_u64);
 EXPORT_SYMBOL_GPL(__syncmap_load);
 EXPORT_SYMBOL_GPL(__syncmap_store);
 EXPORT_SYMBOL_GPL(__syncmap_load_or_store);
+EXPORT_SYMBOL_GPL(__syncmap_reserve);
+EXPORT_SYMBOL_GPL(syncmap_unreserve);
+EXPORT_SYMBOL_GPL(syncmap_store_reserved);
+EXPORT_SYMBOL_GPL(syncmap_load_or_store_reserved);
 EXPORT_SYMBOL_GPL(syncmap_load_and_delete);
 EXPORT_SYMBOL_GPL(syncmap_compare_and_swap);
 EXPORT_SYMBOL_GPL(syncmap_compare_and_delete);

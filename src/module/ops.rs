@@ -10,8 +10,8 @@
 use core::mem::MaybeUninit;
 use kernel::prelude::*;
 use kernel::uaccess::{UserPtr, UserSlice};
-use syncmap::map::LoadOrStore;
 use syncmap::object::Bytes;
+use syncmap::outcome::LoadOrStore;
 use syncmap::value::{Displaced, Prepared, ValueRef};
 use syncmap::ByteMap;
 

@@ -27,9 +27,6 @@ use crate::device::OpenMap;
 use crate::holders::Holders;
 use crate::module_parameters;
 
-/// Buckets of six keys in a chain. With SipHash and a random seed this is out of reach.
-const CHAIN_MAX: usize = 32;
-
 /// Memory of a map is charged to the memory cgroup of whoever asks for it, who is also told if there
 /// is none: the log need not know, and nobody needs to be killed. The killer would look for memory of
 /// processes, and not find that of maps.
@@ -46,7 +43,7 @@ pub(crate) fn limits() -> Limits {
     Limits {
         entries: clamp(compat::parameter(module_parameters::max_entries.value())),
         bytes: clamp(compat::parameter(module_parameters::max_bytes.value())),
-        chain: CHAIN_MAX,
+        ..Limits::NONE
     }
 }
 
@@ -205,9 +202,7 @@ struct Owner {
 impl Owner {
     /// Charges the owner for the map itself.
     fn charge(mut self) -> Result<Self> {
-        if !self.account.charge(HEADS) {
-            return Err(edquot());
-        }
+        self.account.charge(HEADS, gfp())?;
         self.heads = HEADS;
         Ok(self)
     }
@@ -361,7 +356,7 @@ impl Registry {
         if let Some(owner) = known(&mut self.state.lock()) {
             return Ok(owner);
         }
-        let account = Arc::new(Account::new(clamp(max_owner_bytes())), gfp())?;
+        let account = Arc::pin_init(Account::new(clamp(max_owner_bytes())), gfp())?;
         let node = RBTreeNodeReservation::new(gfp())?.into_node(
             uid,
             Owned {

@@ -74,7 +74,7 @@ impl Writer for Maps {
         ))?;
         let registry = Registry::get();
         let mut behind = None;
-        // Each on its own: the mutex of a map is not taken under that of the registry.
+        // Each on its own: the lock of a map is not taken under that of the registry.
         while let Some((name, shared)) = registry.next_map(behind.as_ref()) {
             let stats = shared.map.stats();
             f.write_fmt(fmt!(

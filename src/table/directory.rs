@@ -17,12 +17,14 @@ use kernel::alloc::allocator::Kmalloc;
 use kernel::alloc::{Allocator, Flags, NumaNode};
 use kernel::prelude::*;
 use kernel::sync::atomic::Atomic;
+use kernel::sync::rcu::Guard;
 
 use super::segment::{self, Segment, Size};
 use crate::atomic::load_acquire;
 use crate::hash::Key;
 use crate::quota::Charge;
-use crate::rcu::{Kind, Link, Protects, Retired, Shared};
+use crate::rcu::Shared;
+use crate::reclaim::{Kind, Link, Retired};
 
 /// Bits that a node decodes at most: the largest has two kilobytes of pointers. The KUnit suites have
 /// small nodes, so that a few thousand keys make a deep tree.
@@ -415,7 +417,7 @@ impl<K: Key> Path<K> {
     }
 
     /// The segment, for as long as it is protected.
-    pub(super) fn segment<'p>(&self, _protects: &'p impl Protects) -> Shared<'p, Segment<K>> {
+    pub(super) fn segment<'p>(&self, _guard: &'p Guard) -> Shared<'p, Segment<K>> {
         // SAFETY: Published when the path was made, and not freed while protected (I5, I11).
         unsafe { Shared::new(self.segment) }
     }

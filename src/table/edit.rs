@@ -6,14 +6,17 @@
 //! complete in itself: at every instant, every slot of the directory leads to a segment that has all
 //! the entries for it. New keys come in only between changes.
 
+use kernel::sync::rcu::Guard;
+
 use super::directory::{NodePtr, Path, Word, BITS_MAX, DEPTH_MAX};
-use super::segment::{self, Segment, Size, FULL, SLOTS};
+use super::segment::{self, Segment, SegmentBox, Size, FULL, SLOTS};
 use super::supply::{Needs, Supply};
 use super::Table;
 use crate::atomic::store_release;
 use crate::entry::{Entry, State};
 use crate::hash::Key;
-use crate::rcu::{Protects, Retired, Shared};
+use crate::rcu::Shared;
+use crate::reclaim::Retired;
 
 /// Entries that two segments may have together to be merged: as many as one may have without being
 /// full, so that a table that has shrunk is as large as one that has grown to the same keys.
@@ -32,6 +35,8 @@ enum Kind {
     Split,
     /// The segment is full of hashes that no split would separate: put another in front of it.
     Chain,
+    /// The segment has no slot left, and there is memory for one segment only: put that in front of it.
+    Overflow,
     /// The hash differs from those of a chain in a bit that can lead to a segment: give it one of
     /// its own, next to it.
     Part,
@@ -51,13 +56,19 @@ impl<K: Key> Change<K> {
     }
 }
 
-/// Who changes a table: the holder of the mutex.
-pub(crate) trait Editor<K: Key>: Protects {
+/// What changes a table: the holder of the lock, in a read-side section.
+pub(crate) trait Editor<K: Key> {
+    /// The section.
+    fn guard(&self) -> &Guard;
+
     /// Whether all of the table is its own, and nothing shared with another one.
     fn is_alone(&self) -> bool;
 
     /// Whether deleted entries are left out when a segment is copied.
     fn expunges(&self) -> bool;
+
+    /// Whether a large segment may be replaced by a small one.
+    fn may_be_small(&self) -> bool;
 
     /// Whether an entry goes into the copy of its segment. If not, it is not in the table any more.
     fn keep(&self, entry: Shared<'_, Entry<K>>) -> bool;
@@ -74,14 +85,23 @@ impl<K: Key> Table<K> {
     /// What is to be done next before an entry of this hash can be inserted; nothing, if there is
     /// room for it.
     pub(crate) fn next_change(&self, hash: u32, editor: &impl Editor<K>) -> Option<Change<K>> {
-        let mut path = self.path(hash, editor);
-        let segment = path.segment(editor);
+        let mut path = self.path(hash, editor.guard());
+        let segment = path.segment(editor.guard());
         let private = self.is_private(segment.generation(), editor);
         if private && !segment.is_full() && !segment.is_chain() {
             return None;
         }
         path.measure();
-        let kind = if segment.is_chain() && self.is_apart(&path, hash, editor) {
+        let kind = if segment.is_mixed() {
+            match self.relief(&path, hash, editor) {
+                Kind::Chain => {
+                    // Not mixed any more, but a chain for good.
+                    segment.unmix();
+                    return self.next_change(hash, editor);
+                }
+                kind => kind,
+            }
+        } else if segment.is_chain() && self.is_apart(&path, hash, editor) {
             Kind::Part
         } else if !segment.is_full() {
             if private {
@@ -104,8 +124,8 @@ impl<K: Key> Table<K> {
         // segment would get.
         let (mut all, mut kept, mut differ) = (0, 0, 0);
         let expunges = editor.expunges();
-        path.segment(editor).prefetch_entries();
-        for entry in path.segment(editor).get().entries() {
+        path.segment(editor.guard()).prefetch_entries();
+        for entry in path.segment(editor.guard()).get().entries() {
             all |= entry.hash() ^ hash;
             if !expunges || entry.state() != State::Deleted {
                 kept += 1;
@@ -128,10 +148,17 @@ impl<K: Key> Table<K> {
     /// Whether a new entry of this hash would join a chain that has the entries of so many buckets,
     /// or more.
     pub(crate) fn is_crowded(&self, hash: u32, buckets: usize, editor: &impl Editor<K>) -> bool {
-        let mut path = self.path(hash, editor);
-        let segment = path.segment(editor);
+        let mut path = self.path(hash, editor.guard());
+        let segment = path.segment(editor.guard());
         let limit = buckets.saturating_mul(SLOTS);
-        if !segment.is_chain() || segment.entries().nth(limit).is_none() {
+        let agrees = |e: &Shared<'_, Entry<K>>| agree(e.hash(), hash);
+        let (Some(last), true) = (limit.checked_sub(1), segment.is_chain()) else {
+            return false;
+        };
+        if segment.is_mixed() {
+            return segment.entries().filter(agrees).nth(last).is_some();
+        }
+        if segment.entries().nth(last).is_none() {
             return false;
         }
         path.measure();
@@ -143,15 +170,15 @@ impl<K: Key> Table<K> {
     /// However long it agrees with them: each bit costs a segment, but as these remain, a chain costs
     /// no more of them than there are bits.
     fn is_apart(&self, path: &Path<K>, hash: u32, editor: &impl Editor<K>) -> bool {
-        let first = path.segment(editor).get().entries().next();
-        first.is_some_and(|e| (e.hash() ^ hash).leading_zeros() < DEPTH_MAX)
+        let first = path.segment(editor.guard()).get().entries().next();
+        first.is_some_and(|e| !agree(e.hash(), hash))
     }
 
     /// What copying the segment of a hash will need in a new dirty, in which all is shared.
     pub(crate) fn needs_of_dirty(&self, hash: u32, editor: &impl Editor<K>) -> Needs {
-        let mut path = self.path(hash, editor);
+        let mut path = self.path(hash, editor.guard());
         path.measure();
-        let segment = path.segment(editor);
+        let segment = path.segment(editor.guard());
         let small = segment.size() == Size::Small && !segment.is_full();
         Needs {
             table: true,
@@ -163,10 +190,19 @@ impl<K: Key> Table<K> {
 
     fn change(&self, kind: Kind, path: Path<K>, editor: &impl Editor<K>) -> Change<K> {
         let splits = matches!(kind, Kind::Split | Kind::Part);
-        let small = kind == Kind::Copy && path.segment(editor).size() == Size::Small;
+        let segment = path.segment(editor.guard());
+        let small = kind == Kind::Copy && segment.size() == Size::Small;
+        // All entries may go to the same half, and no segment is filled beyond `FULL`.
+        let more = match kind {
+            Kind::Split | Kind::Rebuild if segment.is_strained() => {
+                segment.entries().count().div_ceil(FULL).saturating_sub(1)
+            }
+            _ => 0,
+        };
+        let segments = usize::from(!small) + usize::from(kind == Kind::Split) + more;
         let needs = Needs {
             table: false,
-            segments: usize::from(!small) + usize::from(kind == Kind::Split),
+            segments,
             small,
             nodes: path.nodes(splits, |generation| self.is_private(generation, editor)),
         };
@@ -183,7 +219,7 @@ impl<K: Key> Table<K> {
         editor: &impl Editor<K>,
     ) {
         let Change { kind, path, .. } = change;
-        let old = path.segment(editor);
+        let old = path.segment(editor.guard());
         let (shift, depth) = (path.shift, path.depth);
         let size = match kind {
             Kind::Copy => old.size(),
@@ -199,7 +235,7 @@ impl<K: Key> Table<K> {
         };
         let edit = match kind {
             Kind::Copy => {
-                fresh.copy(&old, keep);
+                fresh.copy(&old, keep, editor.guard());
                 Edit::One(Word::segment(fresh.publish(), shift))
             }
             Kind::Grow => {
@@ -210,28 +246,31 @@ impl<K: Key> Table<K> {
                 Edit::One(Word::segment(fresh.publish(), depth))
             }
             Kind::Rebuild => {
+                let before = old.chain_len();
+                let mut fresh = Pile::new(fresh);
                 for entry in old.entries().filter(|e| keep(*e)) {
-                    fresh.insert(entry, entry.hash(), depth);
+                    fresh.add(entry, depth, supply);
                 }
-                Edit::One(Word::segment(fresh.publish(), depth))
+                self.add_segments(fresh.segments as isize - before as isize);
+                Edit::One(Word::segment(fresh.front.publish(), depth))
             }
             Kind::Split => {
+                let before = old.chain_len();
                 let right = supply.take_segment(Size::Large, self.generation());
+                let (mut left, mut right) = (Pile::new(fresh), Pile::new(right));
                 for entry in old.entries().filter(|e| keep(*e)) {
-                    let hash = entry.hash();
-                    let half = match is_right(hash, depth) {
-                        false => &fresh,
-                        true => &right,
+                    let half = match is_right(entry.hash(), depth) {
+                        false => &mut left,
+                        true => &mut right,
                     };
-                    half.insert(entry, hash, depth + 1);
+                    half.add(entry, depth + 1, supply);
                 }
-                self.add_segments(1);
-                let half =
-                    |half: segment::SegmentBox<'_, K>| Word::segment(half.publish(), depth + 1);
-                Edit::Two(half(fresh), half(right))
+                self.add_segments((left.segments + right.segments) as isize - before as isize);
+                let half = |half: Pile<'_, K>| Word::segment(half.front.publish(), depth + 1);
+                Edit::Two(half(left), half(right))
             }
-            Kind::Chain => {
-                fresh.chain(path.segment);
+            Kind::Chain | Kind::Overflow => {
+                fresh.chain(path.segment, kind == Kind::Overflow);
                 self.add_segments(1);
                 Edit::One(Word::segment(fresh.publish(), shift))
             }
@@ -247,10 +286,20 @@ impl<K: Key> Table<K> {
         };
         self.apply(&path, edit, supply, editor);
         self.add_used(-(dropped as isize));
-        if !matches!(kind, Kind::Chain | Kind::Part) {
-            self.replaced_segment(path.segment, editor);
+        if !matches!(kind, Kind::Chain | Kind::Overflow | Kind::Part) {
+            self.replaced_segments(&old, editor);
         }
-        debug_assert!(self.path(hash, editor).depth >= depth);
+        debug_assert!(self.path(hash, editor.guard()).depth >= depth);
+    }
+
+    /// Retires a segment that was replaced, and the rest of its chain, if that is mixed: then all of
+    /// it was replaced.
+    fn replaced_segments(&self, first: &Shared<'_, Segment<K>>, editor: &impl Editor<K>) {
+        let rest = first.get().next().filter(|_| first.is_mixed());
+        for segment in core::iter::successors(rest, |segment| segment.get().next()) {
+            self.replaced_segment(segment.as_ptr(), editor);
+        }
+        self.replaced_segment(first.as_ptr(), editor);
     }
 
     fn replaced_segment(&self, segment: core::ptr::NonNull<Segment<K>>, editor: &impl Editor<K>) {
@@ -378,12 +427,88 @@ impl<K: Key> Table<K> {
     }
 }
 
+/// What keys need whose memory was reserved: at most one segment, and nothing else; only while the
+/// table shares nothing.
+impl<K: Key> Table<K> {
+    /// How much room there is for a new entry of this hash, which the caller is going to insert.
+    pub(crate) fn room(&self, hash: u32, guard: &Guard) -> Room {
+        let (segment, _) = self.segment(hash, guard);
+        let strays = |e: Shared<'_, Entry<K>>| !agree(e.hash(), hash);
+        if segment.is_chain() && !segment.is_mixed() && segment.entries().next().is_some_and(strays)
+        {
+            // A chain of equal hashes, until now.
+            segment.mix();
+        }
+        if segment.is_exhausted() {
+            Room::None
+        } else if segment.is_full() || segment.is_mixed() {
+            Room::Slack
+        } else {
+            Room::Plenty
+        }
+    }
+
+    /// Makes room for a new entry of this hash by one large segment, in place of a small one or in
+    /// front of one that is exhausted.
+    pub(crate) fn overflow(&self, hash: u32, supply: &mut Supply<'_, K>, editor: &impl Editor<K>) {
+        let mut path = self.path(hash, editor.guard());
+        path.measure();
+        let kind = match path.segment(editor.guard()).size() {
+            Size::Small => Kind::Grow,
+            Size::Large => Kind::Overflow,
+        };
+        let change = self.change(kind, path, editor);
+        self.make(change, hash, supply, editor);
+    }
+
+    /// What gives the segment of a hash its slack back; `None` if it has it, or there is nothing to
+    /// be done about it.
+    pub(crate) fn next_relief(&self, hash: u32, editor: &impl Editor<K>) -> Option<Change<K>> {
+        let (segment, _) = self.segment(hash, editor.guard());
+        let strained = segment.is_strained();
+        self.next_change(hash, editor).filter(|_| strained)
+    }
+}
+
+/// How much room a segment has for another entry.
+pub(crate) enum Room {
+    /// It is not full.
+    Plenty,
+    /// It has slots, but is full, or first in a mixed chain: it should be relieved soon.
+    Slack,
+    /// It has no slot left.
+    None,
+}
+
+/// A segment that is being filled, and those behind it that were.
+struct Pile<'m, K: Key> {
+    front: SegmentBox<'m, K>,
+    segments: usize,
+}
+
+impl<'m, K: Key> Pile<'m, K> {
+    fn new(front: SegmentBox<'m, K>) -> Self {
+        Self { front, segments: 1 }
+    }
+
+    fn add(&mut self, entry: Shared<'_, Entry<K>>, shift: u32, supply: &mut Supply<'m, K>) {
+        if self.front.is_full() {
+            let next = supply.take_segment(Size::Large, self.front.generation());
+            let full = core::mem::replace(&mut self.front, next);
+            // Mixed, until it is found that the hashes are equal.
+            self.front.chain(full.publish(), true);
+            self.segments += 1;
+        }
+        self.front.insert(entry, entry.hash(), shift);
+    }
+}
+
 /// What gives room back; only while the table shares nothing.
 impl<K: Key> Table<K> {
     /// Whether it would do with half of its segments, or less, or with a small one.
     pub(crate) fn is_sparse(&self, editor: &impl Editor<K>) -> bool {
         match self.segments() {
-            1 => self.fits_in_small(&self.path(0, editor), editor),
+            1 => self.fits_in_small(&self.path(0, editor.guard()), editor),
             segments => self.used() < segments * FULL / 3,
         }
     }
@@ -391,9 +516,13 @@ impl<K: Key> Table<K> {
     /// Whether a segment is the only one, and has so few entries that a small one would do for a
     /// while.
     fn fits_in_small(&self, path: &Path<K>, editor: &impl Editor<K>) -> bool {
-        let segment = path.segment(editor);
+        let segment = path.segment(editor.guard());
         let large = segment.size() == Size::Large;
-        large && path.len() == 0 && !segment.is_chain() && segment.used() <= Size::Small.full() / 2
+        large
+            && editor.may_be_small()
+            && path.len() == 0
+            && !segment.is_chain()
+            && segment.used() <= Size::Small.full() / 2
     }
 
     /// What must be allocated to merge the segment of a hash with its neighbour, or two of its chain;
@@ -427,7 +556,7 @@ impl<K: Key> Table<K> {
         match self.merger(hash, editor) {
             Some(Merger::Last(path)) => {
                 let fresh = supply.take_segment(Size::Small, self.generation());
-                for entry in path.segment(editor).entries() {
+                for entry in path.segment(editor.guard()).entries() {
                     fresh.insert(entry, entry.hash(), 0);
                 }
                 let edit = Edit::One(Word::segment(fresh.publish(), 0));
@@ -443,7 +572,7 @@ impl<K: Key> Table<K> {
             }) => {
                 let mut fresh = supply.take_segment(Size::Large, self.generation());
                 if let Some(rest) = second.next() {
-                    fresh.chain(rest.as_ptr());
+                    fresh.chain(rest.as_ptr(), first.is_mixed());
                 }
                 for entry in Iterator::chain(first.own_entries(), second.own_entries()) {
                     fresh.insert(entry, entry.hash(), path.shift);
@@ -475,7 +604,7 @@ impl<K: Key> Table<K> {
         let fresh = supply.take_segment(Size::Large, self.generation());
         let shift = path.depth - 1;
         for half in [path, buddy] {
-            for entry in half.segment(editor).own_entries() {
+            for entry in half.segment(editor.guard()).own_entries() {
                 fresh.insert(entry, entry.hash(), shift);
             }
         }
@@ -508,9 +637,9 @@ impl<K: Key> Table<K> {
         if !editor.is_alone() {
             return None;
         }
-        let mut path = self.path(hash, editor);
+        let mut path = self.path(hash, editor.guard());
         path.measure();
-        let (mut before, mut first) = (None, path.segment(editor));
+        let (mut before, mut first) = (None, path.segment(editor.guard()));
         if first.is_chain() {
             while let Some(second) = first.get().next() {
                 if first.used() + second.used() <= MERGE {
@@ -527,9 +656,9 @@ impl<K: Key> Table<K> {
         if self.fits_in_small(&path, editor) {
             return Some(Merger::Last(path));
         }
-        let mut buddy = self.path(path.buddy(hash)?, editor);
+        let mut buddy = self.path(path.buddy(hash)?, editor.guard());
         buddy.measure();
-        let other = buddy.segment(editor);
+        let other = buddy.segment(editor.guard());
         let fits =
             buddy.depth == path.depth && !other.is_chain() && first.used() + other.used() <= MERGE;
         fits.then_some(Merger::Halves(path, buddy))
@@ -548,6 +677,11 @@ enum Merger<'p, K: Key> {
         before: Option<Shared<'p, Segment<K>>>,
         links: [Shared<'p, Segment<K>>; 2],
     },
+}
+
+/// Whether two hashes agree in all bits that can lead to a segment.
+fn agree(a: u32, b: u32) -> bool {
+    (a ^ b).leading_zeros() >= DEPTH_MAX
 }
 
 /// Whether the bit of a hash behind the first `depth` is set.

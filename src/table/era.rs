@@ -5,12 +5,14 @@
 use kernel::sync::atomic::{Atomic, Relaxed};
 
 use crate::atomic::{read_once, write_once};
-use crate::entry::Admit;
 
 /// The live keys of a map between one Clear and the next.
 ///
-/// One per Clear, so that a late compare-and-swap into an entry that Clear has orphaned counts where
-/// nobody looks any more. Every table of the same era points to it; it is freed with the last one.
+/// One per Clear, so that a late compare-and-swap into an entry that Clear has orphaned counts in an
+/// era that is over. Every table of the same era points to it; it is freed with the last one.
+///
+/// In a map with a limit of keys, count and keys change together, with the lock held: so the limit is
+/// exact.
 pub struct Era {
     live: Atomic<usize>,
     max: usize,
@@ -24,32 +26,39 @@ impl Era {
         }
     }
 
-    /// Live keys; while operations are in flight, those that are about to come or have just gone
-    /// may be among them, but none is missing.
+    /// Live keys. In a map without a limit, those that are about to come or have just gone may be
+    /// among them while operations are in flight, but none is missing.
+    #[inline]
     pub(crate) fn live(&self) -> usize {
         read_once(&self.live)
+    }
+
+    /// Whether there is a limit: then the lock must be held where the count changes.
+    #[inline]
+    pub(crate) fn is_limited(&self) -> bool {
+        self.max != usize::MAX
+    }
+
+    /// Whether the limit is reached.
+    #[inline]
+    pub(crate) fn is_full(&self) -> bool {
+        self.live() >= self.max
+    }
+
+    /// Counts a key that is about to come. Relaxed: counts, publishes nothing.
+    #[inline]
+    pub(crate) fn enter(&self) {
+        self.live.add(1, Relaxed);
+    }
+
+    /// Counts a key that has gone.
+    #[inline]
+    pub(crate) fn leave(&self) {
+        self.live.add(1usize.wrapping_neg(), Relaxed);
     }
 
     /// Begins anew, when the table that it belongs to is used again.
     pub(super) fn reset(&self) {
         write_once(&self.live, 0);
-    }
-}
-
-impl Admit for Era {
-    fn admit(&self) -> bool {
-        // Relaxed: counts, publishes nothing.
-        let mut live = self.live();
-        while live < self.max {
-            match self.live.cmpxchg(live, live + 1, Relaxed) {
-                Ok(_) => return true,
-                Err(seen) => live = seen,
-            }
-        }
-        false
-    }
-
-    fn leave(&self) {
-        self.live.add(1usize.wrapping_neg(), Relaxed);
     }
 }

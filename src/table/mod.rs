@@ -7,7 +7,7 @@
 //!
 //! * Lookups follow one path and never start over: entries do not move within a segment (I10), and
 //!   what replaces a part is complete when it is published.
-//! * There is one writer at a time, the holder of the mutex. It never waits for readers.
+//! * There is one writer at a time, the holder of the map's lock. It never waits for readers.
 //! * Read and dirty, if they are two tables, share their parts until one of them changes. Each part,
 //!   and each table, has a *generation*: parts of a table's own generation are its own, and are
 //!   changed in place; those of earlier ones are shared, and are copied when something is to be added.
@@ -26,26 +26,31 @@ mod segment;
 mod supply;
 mod tags;
 
+use core::cell::UnsafeCell;
 use core::ptr::NonNull;
 use kernel::alloc::Flags;
 use kernel::prelude::*;
 use kernel::sync::atomic::{Atomic, Full};
+use kernel::sync::rcu::Guard;
 
 pub use directory::Node;
 pub(crate) use directory::{free as free_node, Path};
-pub(crate) use edit::Editor;
+pub(crate) use edit::{Editor, Room};
 pub use era::Era;
-pub(crate) use segment::{free as free_segment, Entries, Spot, FULL};
+pub(crate) use segment::{free as free_segment, Entries, SegmentBox, Spot, FULL, SLACK};
 pub use segment::{Head as SegmentHead, Segment};
-pub(crate) use supply::{Needs, Supply};
+pub(crate) use supply::{Needs, SegmentList, SegmentStack, Supply};
 
 use crate::atomic::{load_acquire, read_once, write_once};
 use crate::entry::{Birth, Entry};
+use crate::expunged::ExpungedList;
 use crate::hash::Key;
 use crate::quota::Charge;
-use crate::rcu::{Link, Protects, Shared};
+use crate::rcu::Shared;
+use crate::reclaim::Link;
 use directory::{Target, Word};
-use segment::{Probe, SegmentBox, Size};
+use segment::Probe;
+pub(crate) use segment::Size;
 
 /// A hash table.
 #[repr(C)]
@@ -55,34 +60,87 @@ pub struct Table<K: Key> {
     /// The root of the directory.
     root: Atomic<*mut ()>,
     /// Greater than those of all dirties before it. If the table shares parts with another, they are
-    /// those of other generations. Changed with the mutex held.
+    /// those of other generations. Changed with the lock held.
     generation: Atomic<u64>,
-    /// Slots in use, which is what the seed's `len(dirty)` would be: changed with the mutex held.
+    /// Slots in use, which is what the seed's `len(dirty)` would be: changed with the lock held.
     used: Atomic<usize>,
-    /// Segments; changed with the mutex held.
+    /// Segments; changed with the lock held.
     segments: Atomic<usize>,
-    /// Not zero if the table takes all its parts, entries and its era with it when it is freed: the
-    /// fate of a table that Clear has put aside. Then, the bytes of all that.
-    owned: Atomic<usize>,
     era: NonNull<Era>,
-    /// Lookups that found nothing in read while this was dirty.
-    misses: Misses,
+    rest: Rest<K>,
     _entries: core::marker::PhantomData<K>,
 }
 
-/// On a cache line of its own, apart from what every lookup reads.
+/// What is on a cache line of its own, apart from what every lookup reads.
 #[repr(align(64))]
-struct Misses(Atomic<usize>);
+struct Rest<K: Key> {
+    /// Lookups that found nothing in read while this was dirty.
+    misses: Atomic<usize>,
+    /// What the table takes with it when it is retired.
+    estate: UnsafeCell<Estate<K>>,
+}
+
+impl<K: Key> Rest<K> {
+    fn new() -> Self {
+        Self {
+            misses: Atomic::new(0),
+            estate: UnsafeCell::new(Estate::none()),
+        }
+    }
+}
+
+/// What a table takes with it when it is retired, besides its head.
+pub(crate) struct Estate<K: Key> {
+    /// Whether all its parts, its entries and its era go with it: the fate of a table that Clear has
+    /// put aside.
+    pub(crate) whole: bool,
+    /// The entries that only read had when this was read.
+    pub(crate) expunged: ExpungedList<K>,
+    /// The bytes with which the table is retired.
+    pub(crate) bytes: usize,
+}
+
+impl<K: Key> Estate<K> {
+    const fn none() -> Self {
+        Estate {
+            whole: false,
+            expunged: ExpungedList::new(),
+            bytes: 0,
+        }
+    }
+
+    /// Of a table that was read, with the entries that only read had.
+    pub(crate) fn of_read(expunged: ExpungedList<K>) -> Self {
+        Estate {
+            whole: false,
+            bytes: Table::<K>::BYTES + expunged.bytes(),
+            expunged,
+        }
+    }
+
+    /// Of a table that Clear has put aside, with `bytes` in all.
+    pub(crate) fn whole(bytes: usize) -> Self {
+        Estate {
+            whole: true,
+            bytes,
+            ..Self::none()
+        }
+    }
+}
 
 // SAFETY: Parts and entries may be used by all threads; `era` points to something `Sync` that lives
-// at least as long as the table.
+// at least as long as the table; `estate` is written once by the thread that retires the table (I6),
+// and read by the reclaimer after it.
 unsafe impl<K: Key> Send for Table<K> {}
 // SAFETY: As above.
 unsafe impl<K: Key> Sync for Table<K> {}
 
 impl<K: Key> Table<K> {
     /// Bytes of the head of a table.
-    pub(crate) const BYTES: usize = size_of::<Self>();
+    pub(crate) const BYTES: usize = {
+        assert!(size_of::<Self>() == 128);
+        size_of::<Self>()
+    };
 
     /// The live count that this table belongs to.
     #[inline]
@@ -104,7 +162,7 @@ impl<K: Key> Table<K> {
 
     /// The segment of a hash, and by how much hashes are shifted there.
     #[inline]
-    fn segment<'p>(&self, hash: u32, _protects: &'p impl Protects) -> (&'p Segment<K>, u32) {
+    fn segment<'p>(&self, hash: u32, _guard: &'p Guard) -> (&'p Segment<K>, u32) {
         // SAFETY: Published parts are not freed while they are protected (I5, I11).
         unsafe {
             let (segment, shift) = self.root().find(hash);
@@ -112,7 +170,7 @@ impl<K: Key> Table<K> {
         }
     }
 
-    fn path(&self, hash: u32, _protects: &impl Protects) -> Path<K> {
+    fn path(&self, hash: u32, _guard: &Guard) -> Path<K> {
         // SAFETY: As in `segment`; paths are not kept for longer.
         unsafe { Path::new(self.root(), hash) }
     }
@@ -126,9 +184,9 @@ impl<K: Key> Table<K> {
         &self,
         hash: u32,
         key: &K::Ref,
-        protects: &'p impl Protects,
+        guard: &'p Guard,
     ) -> Option<Shared<'p, Entry<K>>> {
-        let (segment, shift) = self.segment(hash, protects);
+        let (segment, shift) = self.segment(hash, guard);
         let mut probe = segment.probe(segment.home(hash, shift), tags::of(hash));
         while let Some(entry) = probe.next_here() {
             if Entry::is(entry.as_ptr(), entry.get(), hash, key) {
@@ -151,23 +209,10 @@ impl<K: Key> Table<K> {
         probe.find(|entry| Entry::is(entry.as_ptr(), entry.get(), hash, key))
     }
 
-    /// Finds the entry of a key, and where it is.
-    pub(crate) fn find_spot<'p>(
-        &self,
-        hash: u32,
-        key: &K::Ref,
-        protects: &'p impl Protects,
-    ) -> Option<(Shared<'p, Entry<K>>, Spot<'p, K>)> {
-        let (segment, shift) = self.segment(hash, protects);
-        let mut probe = segment.probe(segment.home(hash, shift), tags::of(hash));
-        let entry = probe.find(|entry| Entry::is(entry.as_ptr(), entry.get(), hash, key))?;
-        Some((entry, probe.spot()))
-    }
-
     /// Announces that an entry is going to be inserted here.
     #[inline]
-    pub(crate) fn prefetch_insert(&self, hash: u32, protects: &impl Protects) {
-        self.segment(hash, protects).0.prefetch_head();
+    pub(crate) fn prefetch_insert(&self, hash: u32, guard: &Guard) {
+        self.segment(hash, guard).0.prefetch_head();
     }
 
     /// Whether this is the dirty that the entry, which is in it, was made for: read does not have it.
@@ -186,18 +231,18 @@ impl<K: Key> Table<K> {
         read_once(&self.generation)
     }
 
-    /// Becomes a dirty, without being another table: with the mutex held.
+    /// Becomes a dirty, without being another table: with the lock held.
     pub(crate) fn begin(&self) {
         write_once(&self.generation, self.generation() + 1);
-        write_once(&self.misses.0, 0);
+        write_once(&self.rest.misses, 0);
     }
 
     /// The segment of a hash, to look at its entries in the order of hashes.
-    pub(crate) fn leaf<'p>(&self, hash: u32, protects: &'p impl Protects) -> Leaf<'p, K> {
-        let mut path = self.path(hash, protects);
+    pub(crate) fn leaf<'p>(&self, hash: u32, guard: &'p Guard) -> Leaf<'p, K> {
+        let mut path = self.path(hash, guard);
         path.measure();
         Leaf {
-            segment: path.segment(protects).get(),
+            segment: path.segment(guard).get(),
             shift: path.shift,
             end: path.end(hash),
         }
@@ -208,7 +253,7 @@ impl<K: Key> Table<K> {
         read_once(&self.used)
     }
 
-    /// Changes [`Table::used`], with the mutex held.
+    /// Changes [`Table::used`], with the lock held.
     ///
     /// Full, although the count publishes nothing: it is the barrier that ends a change of the
     /// table, and orders it against those of others, as the changes of words are
@@ -229,7 +274,7 @@ impl<K: Key> Table<K> {
 
     /// Misses so far.
     pub(crate) fn misses(&self) -> usize {
-        read_once(&self.misses.0)
+        read_once(&self.rest.misses)
     }
 
     /// Counts a miss; whether it is time for promotion.
@@ -239,7 +284,7 @@ impl<K: Key> Table<K> {
     /// back those of the generation before, whose promotion is then followed soon by another.
     #[inline]
     pub(crate) fn count_miss(&self) -> bool {
-        write_once(&self.misses.0, self.misses().wrapping_add(1));
+        write_once(&self.rest.misses, self.misses().wrapping_add(1));
         self.due()
     }
 
@@ -250,9 +295,9 @@ impl<K: Key> Table<K> {
 
     /// Links an entry; the key must not be in the table. The caller is the one writer, and has made
     /// room for it: see [`Table::next_change`].
-    pub(crate) fn insert(&self, entry: Shared<'_, Entry<K>>, protects: &impl Protects) {
+    pub(crate) fn insert(&self, entry: Shared<'_, Entry<K>>, guard: &Guard) {
         let hash = entry.hash();
-        let (segment, shift) = self.segment(hash, protects);
+        let (segment, shift) = self.segment(hash, guard);
         segment.insert(entry.as_ptr(), segment.home(hash, shift), tags::of(hash));
         self.add_used(1);
     }
@@ -261,10 +306,10 @@ impl<K: Key> Table<K> {
     pub(crate) fn locate<'p>(
         &self,
         entry: Shared<'_, Entry<K>>,
-        protects: &'p impl Protects,
+        guard: &'p Guard,
     ) -> Option<Spot<'p, K>> {
         let hash = entry.hash();
-        let (segment, shift) = self.segment(hash, protects);
+        let (segment, shift) = self.segment(hash, guard);
         segment.locate(entry.as_ptr(), segment.home(hash, shift))
     }
 
@@ -276,22 +321,29 @@ impl<K: Key> Table<K> {
         self.add_used(-1);
     }
 
+    /// Whether the table has one segment, a small one.
+    pub(crate) fn is_small(&self, guard: &Guard) -> bool {
+        self.segment(0, guard).0.size() == Size::Small
+    }
+
     /// Bytes of the table and of the one segment that it has, being empty.
-    pub(crate) fn empty_bytes(&self, protects: &impl Protects) -> usize {
-        Self::BYTES + self.segment(0, protects).0.size().bytes()
+    pub(crate) fn empty_bytes(&self, guard: &Guard) -> usize {
+        Self::BYTES + self.segment(0, guard).0.size().bytes()
     }
 
-    /// Makes the table the owner of all that it leads to, `bytes` in all.
-    pub(crate) fn own(&self, bytes: usize) {
-        write_once(&self.owned, bytes.max(1));
+    /// Says what the table takes with it.
+    ///
+    /// # Safety
+    ///
+    /// The caller is about to retire the table, and the only one to do so.
+    pub(crate) unsafe fn bequeath(&self, estate: Estate<K>) {
+        // SAFETY: By the contract of the function.
+        unsafe { *self.rest.estate.get() = estate };
     }
 
-    /// The bytes that the table owns, if it takes what it leads to with it when it is freed.
-    pub(crate) fn owned(&self) -> Option<usize> {
-        match read_once(&self.owned) {
-            0 => None,
-            bytes => Some(bytes),
-        }
+    /// What the table has taken with it.
+    pub(crate) fn estate(&mut self) -> &Estate<K> {
+        self.rest.estate.get_mut()
     }
 
     /// Frees all parts of the table but the first segment, and makes that empty. Returns the bytes
@@ -310,10 +362,9 @@ impl<K: Key> Table<K> {
             self.root = Atomic::new(Word::segment(first, 0).into_raw());
             self.era().reset();
             self.link = Link::new();
-            self.owned = Atomic::new(0);
             self.used = Atomic::new(0);
             self.segments = Atomic::new(1);
-            self.misses = Misses(Atomic::new(0));
+            self.rest = Rest::new();
             self.generation = Atomic::new(0);
             bytes
         }
@@ -390,10 +441,9 @@ impl<'p, K: Key> Leaf<'p, K> {
         self.segment.entries()
     }
 
-    /// Segments of its chain; one, if it is none.
-    pub(crate) fn segments(&self) -> usize {
-        let first = self.segment.next();
-        1 + core::iter::successors(first, |segment| segment.get().next()).count()
+    /// Whether reserved keys have used its slack, or overflowed it.
+    pub(crate) fn is_strained(&self) -> bool {
+        self.segment.is_strained()
     }
 
     /// The most buckets that a lookup of one of its hashes looks at.
@@ -446,9 +496,8 @@ impl<'m, K: Key> TableBox<'m, K> {
                 root: Atomic::new(core::ptr::null_mut()),
                 generation: Atomic::new(0),
                 used: Atomic::new(0),
-                misses: Misses(Atomic::new(0)),
+                rest: Rest::new(),
                 segments: Atomic::new(1),
-                owned: Atomic::new(0),
                 era: NonNull::dangling(),
                 _entries: core::marker::PhantomData,
             },
@@ -462,16 +511,18 @@ impl<'m, K: Key> TableBox<'m, K> {
         })
     }
 
-    /// Allocates an empty table, with an era of its own. Sleeps if `flags` allow it.
+    /// Allocates an empty table, with an era of its own, and a segment of that size. Sleeps if `flags`
+    /// allow it.
     pub(crate) fn empty(
         max: usize,
+        size: Size,
         flags: Flags,
         charge: impl Fn(usize) -> Result<Charge<'m>>,
     ) -> Result<TableBox<'m, K>> {
         // The few bytes of the era are not charged.
         let era = KBox::new(Era::new(max), flags)?;
         let mut new = TableBox::allocate(flags, &charge)?;
-        new.segment = Some(SegmentBox::allocate(Size::Small, flags, &charge)?);
+        new.segment = Some(SegmentBox::allocate(size, flags, &charge)?);
         let era = new.era.insert(era);
         new.table.era = NonNull::from(&mut **era);
         Ok(new)

@@ -11,7 +11,9 @@
 //!
 //! A segment that is full is split by its owner, the directory; but if the hashes that fill it are as
 //! good as equal, that would not help. Then another segment is put in front of it, and the two are a
-//! *chain*, of which only the first gets new entries.
+//! *chain*, of which only the first gets new entries. A chain is also what is made of a segment that
+//! has no slot left for a key whose memory was reserved, as splitting it may take memory that was not;
+//! that one is *mixed*, and is split as soon as there is memory.
 
 use core::alloc::Layout;
 use core::ptr::{null_mut, slice_from_raw_parts_mut, NonNull};
@@ -19,13 +21,15 @@ use kernel::alloc::allocator::Kmalloc;
 use kernel::alloc::{Allocator, Flags, NumaNode};
 use kernel::prelude::*;
 use kernel::sync::atomic::Atomic;
+use kernel::sync::rcu::Guard;
 
 use super::tags;
 use crate::atomic::{load_acquire, prefetch, read_once, store_release, write_once};
 use crate::entry::Entry;
 use crate::hash::Key;
-use crate::quota::Charge;
-use crate::rcu::{Kind, Link, Retired, Shared};
+use crate::quota::{Charge, Ledger};
+use crate::rcu::Shared;
+use crate::reclaim::{Kind, Link, Retired};
 
 /// Entries in a bucket.
 pub(super) const SLOTS: usize = 7;
@@ -36,9 +40,12 @@ const BUCKETS: usize = 15;
 /// Entries at which a segment is full: four fifths of its slots. Beyond that, probes get long.
 pub(crate) const FULL: usize = SLOTS * BUCKETS * 4 / 5;
 
+/// Slots of a full segment that are left for keys whose memory was reserved.
+pub(crate) const SLACK: usize = SLOTS * BUCKETS - FULL;
+
 /// How large a segment is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Size {
+pub(crate) enum Size {
     /// One bucket, which is full when it is full: the only segment of its table.
     Small,
     /// `BUCKETS` buckets.
@@ -59,6 +66,11 @@ impl Size {
             Size::Small => SLOTS,
             Size::Large => FULL,
         }
+    }
+
+    /// Entries for which there is a slot.
+    const fn slots(self) -> usize {
+        SLOTS * self.buckets()
     }
 
     /// Bytes of such a segment.
@@ -85,15 +97,18 @@ pub(super) struct Bucket<K: Key> {
 #[repr(C, align(64))]
 pub struct Head {
     // First: retired segments are found by the address of their link.
-    link: Link,
+    pub(crate) link: Link,
     /// The generation of the table that it was made for. In a later one it is shared with read, if
     /// there is a read apart from dirty, and gets no new entries.
     generation: u64,
     /// The rest of a chain, whose segments are large.
     next: Atomic<*mut Head>,
-    /// Slots in use; for the holder of the mutex.
+    /// Slots in use; for the holder of the lock.
     used: Atomic<usize>,
     size: Size,
+    /// Whether this is the first of a chain whose entries have hashes that can be told apart. For the
+    /// holder of the lock.
+    mixed: Atomic<bool>,
 }
 
 /// A piece of a table: the entries of which the hashes begin with certain bits.
@@ -170,7 +185,6 @@ impl<K: Key> Segment<K> {
             matches: 0,
             word: 0,
             tag,
-            slot: 0,
         };
         probe.enter(bucket);
         probe
@@ -261,9 +275,39 @@ impl<K: Key> Segment<K> {
         length
     }
 
+    /// The number of segments of the chain that begins here.
+    pub(super) fn chain_len(&self) -> usize {
+        1 + core::iter::successors(self.next(), |segment| segment.get().next()).count()
+    }
+
     /// Whether this is the first of several.
     pub(super) fn is_chain(&self) -> bool {
         !read_once(&self.head.next).is_null()
+    }
+
+    /// Whether this is the first of a mixed chain. With the lock held, as a hint otherwise.
+    pub(super) fn is_mixed(&self) -> bool {
+        read_once(&self.head.mixed)
+    }
+
+    /// Says that the entries of the chain have hashes that can be told apart.
+    pub(super) fn mix(&self) {
+        write_once(&self.head.mixed, true);
+    }
+
+    /// Says that the entries of the chain have equal hashes, so that it remains one.
+    pub(super) fn unmix(&self) {
+        write_once(&self.head.mixed, false);
+    }
+
+    /// Whether reserved keys have used its slack, or overflowed it.
+    pub(super) fn is_strained(&self) -> bool {
+        self.is_mixed() || self.used() > self.size().full()
+    }
+
+    /// Whether there is no slot left, here, for any entry.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.used() >= self.size().slots()
     }
 
     /// Slots in use, the rest of the chain not included.
@@ -276,8 +320,8 @@ impl<K: Key> Segment<K> {
         self.used() >= self.size().full()
     }
 
-    /// Puts an entry in its place. The caller is the one writer, and has seen that the segment is not
-    /// full.
+    /// Puts an entry in its place. The caller is the one writer, and has seen that the segment has a
+    /// slot left.
     pub(super) fn insert(&self, entry: NonNull<Entry<K>>, home: usize, tag: u64) {
         for (_, bucket) in self.buckets_from(home) {
             let word = read_once(&bucket.tags);
@@ -360,8 +404,6 @@ pub(super) struct Probe<'p, K: Key> {
     word: u64,
     /// The tag to look for; zero for any.
     tag: u64,
-    /// The slot that was looked at last.
-    slot: usize,
 }
 
 impl<'p, K: Key> Probe<'p, K> {
@@ -413,9 +455,9 @@ impl<'p, K: Key> Probe<'p, K> {
     #[inline(always)]
     pub(super) fn next_here(&mut self) -> Option<Shared<'p, Entry<K>>> {
         while self.matches != 0 {
-            self.slot = self.matches.trailing_zeros() as usize / 8;
+            let slot = self.matches.trailing_zeros() as usize / 8;
             self.matches &= self.matches.wrapping_sub(1);
-            let Some(slot) = self.bucket.slots.get(self.slot) else {
+            let Some(slot) = self.bucket.slots.get(slot) else {
                 continue;
             };
             // Acquire: pairs with the Release in `insert` (litmus: reused-slot).
@@ -425,15 +467,6 @@ impl<'p, K: Key> Probe<'p, K> {
             }
         }
         None
-    }
-
-    /// Where the last entry was found.
-    pub(super) fn spot(&self) -> Spot<'p, K> {
-        Spot {
-            segment: self.segment,
-            bucket: self.at,
-            slot: self.slot,
-        }
     }
 
     /// Whether another bucket is to be looked at, after this one.
@@ -508,6 +541,14 @@ pub(crate) struct SegmentBox<'m, K: Key> {
 }
 
 impl<'m, K: Key> SegmentBox<'m, K> {
+    /// Allocates an empty, large segment. Sleeps if `flags` allow it.
+    pub(crate) fn large(
+        flags: Flags,
+        charge: impl FnOnce(usize) -> Result<Charge<'m>>,
+    ) -> Result<Self> {
+        Self::allocate(Size::Large, flags, charge)
+    }
+
     /// Allocates an empty segment. Sleeps if `flags` allow it.
     pub(super) fn allocate(
         size: Size,
@@ -528,13 +569,29 @@ impl<'m, K: Key> SegmentBox<'m, K> {
         Ok(Self { segment, charge })
     }
 
+    /// The generation of the table that it is for.
+    pub(super) fn generation(&self) -> u64 {
+        self.segment.generation()
+    }
+
+    /// What it is charged to.
+    pub(super) fn ledger(&self) -> &'m Ledger {
+        self.charge.ledger()
+    }
+
     /// Makes it a segment of that generation.
     pub(super) fn begin(&mut self, generation: u64) {
         self.segment.head.generation = generation;
     }
 
-    /// Puts it in front of another segment, or chain.
-    pub(super) fn chain(&mut self, next: NonNull<Segment<K>>) {
+    /// Whether another entry is to go elsewhere.
+    pub(super) fn is_full(&self) -> bool {
+        self.segment.is_full()
+    }
+
+    /// Puts it in front of another segment, or chain; `mixed` if the hashes can be told apart.
+    pub(super) fn chain(&mut self, next: NonNull<Segment<K>>, mixed: bool) {
+        self.segment.head.mixed = Atomic::new(mixed);
         self.segment.head.next = Atomic::new(next.as_ptr().cast());
         for bucket in self.segment.buckets.iter_mut() {
             bucket.tags = Atomic::new(tags::CHAIN);
@@ -553,9 +610,11 @@ impl<'m, K: Key> SegmentBox<'m, K> {
         &mut self,
         from: &Segment<K>,
         mut keep: impl FnMut(Shared<'_, Entry<K>>) -> bool,
+        _guard: &Guard,
     ) -> usize {
         let to = &mut *self.segment;
         to.head.next = Atomic::new(read_once(&from.head.next));
+        to.head.mixed = Atomic::new(from.is_mixed());
         let (mut used, mut dropped) = (0, 0);
         for (to, from) in to.buckets.iter_mut().zip(&from.buckets) {
             let mut word = read_once(&from.tags);
@@ -563,7 +622,7 @@ impl<'m, K: Key> SegmentBox<'m, K> {
                 let Some(entry) = NonNull::new(read_once(from)) else {
                     continue;
                 };
-                // SAFETY: In a published segment, and the caller holds the mutex.
+                // SAFETY: In a published segment, and not freed before the section ends (I5, I11).
                 if keep(unsafe { Shared::new(entry) }) {
                     *to = Atomic::new(entry.as_ptr());
                     used += 1;
@@ -576,6 +635,29 @@ impl<'m, K: Key> SegmentBox<'m, K> {
         }
         to.head.used = Atomic::new(used);
         dropped
+    }
+
+    /// Gives an empty, large segment and its charge to the caller, who keeps it for later.
+    pub(crate) fn into_raw(self) -> NonNull<Head> {
+        self.publish().cast()
+    }
+
+    /// Takes back what [`SegmentBox::into_raw`] gave.
+    ///
+    /// # Safety
+    ///
+    /// `head` comes from `into_raw`, and is the caller's; it is charged to `ledger`.
+    pub(crate) unsafe fn from_raw(head: NonNull<Head>, ledger: &'m Ledger) -> Self {
+        // SAFETY: By the contract of the function; segments come from a `KBox`. Its link may have been
+        // used for a list.
+        let segment = unsafe {
+            head.as_ref().link.set(null_mut());
+            KBox::from_raw(with_head(head, Size::Large).as_ptr())
+        };
+        Self {
+            segment,
+            charge: ledger.adopt(Size::Large.bytes()),
+        }
     }
 
     /// Gives the segment and its charge to the caller.
@@ -607,6 +689,7 @@ pub(super) unsafe fn reset<K: Key>(mut segment: NonNull<Segment<K>>) {
     segment.head.generation = 0;
     segment.head.next = Atomic::new(null_mut());
     segment.head.used = Atomic::new(0);
+    segment.head.mixed = Atomic::new(false);
     for bucket in &mut segment.buckets {
         bucket.tags = Atomic::new(0);
         bucket.slots = [const { Atomic::new(null_mut()) }; SLOTS];

@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Memory for a change of a table, allocated before the mutex is taken.
+//! Memory for a change of a table, allocated before the lock is taken.
 
+use core::cell::Cell;
+use core::marker::PhantomData;
+use core::ptr::{null_mut, NonNull};
 use kernel::alloc::Flags;
 use kernel::prelude::*;
 
 use super::directory::{NodeBox, LEVELS};
-use super::segment::{SegmentBox, Size};
+use super::segment::{Head as SegmentHead, SegmentBox, Size};
 use super::TableBox;
 use crate::hash::Key;
-use crate::quota::Charge;
-
-/// Segments that a change takes at most.
-const SEGMENTS: usize = 2;
+use crate::quota::{Charge, Ledger};
+use crate::reclaim::Link;
 
 /// What a change of a table needs.
 #[derive(Clone, Copy, Default)]
@@ -31,7 +32,7 @@ pub(crate) struct Needs {
 pub(crate) struct Supply<'m, K: Key> {
     table: Option<TableBox<'m, K>>,
     nodes: [Option<NodeBox<'m, K>>; LEVELS + 1],
-    segments: [Option<SegmentBox<'m, K>>; SEGMENTS],
+    segments: SegmentList<'m, K>,
     small: Option<SegmentBox<'m, K>>,
 }
 
@@ -41,9 +42,16 @@ impl<'m, K: Key> Supply<'m, K> {
         Self {
             table: None,
             nodes: [const { None }; LEVELS + 1],
-            segments: [const { None }; SEGMENTS],
+            segments: SegmentList::new(),
             small: None,
         }
+    }
+
+    /// A large segment, and nothing else.
+    pub(crate) fn of_segment(segment: SegmentBox<'m, K>) -> Self {
+        let mut supply = Self::new();
+        supply.segments.push(segment);
+        supply
     }
 
     /// Allocates what is missing. Sleeps if `flags` allow it.
@@ -62,10 +70,8 @@ impl<'m, K: Key> Supply<'m, K> {
                 *node = Some(NodeBox::allocate(bits, flags, &charge)?);
             }
         }
-        for segment in self.segments.iter_mut().take(needs.segments) {
-            if segment.is_none() {
-                *segment = Some(SegmentBox::allocate(Size::Large, flags, &charge)?);
-            }
+        while self.segments.len() < needs.segments {
+            self.segments.push(SegmentBox::large(flags, &charge)?);
         }
         if needs.small && self.small.is_none() {
             self.small = Some(SegmentBox::allocate(Size::Small, flags, &charge)?);
@@ -83,7 +89,7 @@ impl<'m, K: Key> Supply<'m, K> {
         (self.table.is_some() || !needs.table)
             && (self.small.is_some() || !needs.small)
             && nodes.all(|(node, bits)| bits.is_none_or(|bits| Self::fits(node, bits)))
-            && self.segments.iter().flatten().count() >= needs.segments
+            && self.segments.len() >= needs.segments
     }
 
     /// The head of a table. Like the others to be called only if the needs were covered.
@@ -102,7 +108,7 @@ impl<'m, K: Key> Supply<'m, K> {
     pub(super) fn take_segment(&mut self, size: Size, generation: u64) -> SegmentBox<'m, K> {
         let mut segment = taken(match size {
             Size::Small => self.small.take(),
-            Size::Large => self.segments.iter_mut().find_map(Option::take),
+            Size::Large => self.segments.pop(),
         });
         segment.begin(generation);
         segment
@@ -114,5 +120,91 @@ fn taken<T>(part: Option<T>) -> T {
         Some(part) => part,
         // PANICS: Never: the needs were covered.
         None => unreachable!(),
+    }
+}
+
+/// Empty, large segments that are kept for later, with their charges. Listed by their links.
+pub(crate) struct SegmentStack<K: Key> {
+    first: Cell<*mut Link>,
+    len: Cell<usize>,
+    _segments: PhantomData<fn() -> K>,
+}
+
+// SAFETY: Owns segments, which may be used by any thread.
+unsafe impl<K: Key> Send for SegmentStack<K> {}
+
+impl<K: Key> SegmentStack<K> {
+    pub(crate) const fn new() -> Self {
+        Self {
+            first: Cell::new(null_mut()),
+            len: Cell::new(0),
+            _segments: PhantomData,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len.get()
+    }
+
+    pub(crate) fn push(&self, segment: SegmentBox<'_, K>) {
+        let head = segment.into_raw();
+        // SAFETY: The segment is ours, and valid.
+        unsafe { head.as_ref() }.link.set(self.first.get());
+        // A head begins with its link.
+        self.first.set(head.as_ptr().cast());
+        self.len.set(self.len.get() + 1);
+    }
+
+    /// Takes a segment, which is charged to `ledger`.
+    ///
+    /// # Safety
+    ///
+    /// All segments of the stack are charged to `ledger`.
+    pub(crate) unsafe fn pop<'m>(&self, ledger: &'m Ledger) -> Option<SegmentBox<'m, K>> {
+        let head = NonNull::new(self.first.get())?.cast::<SegmentHead>();
+        // SAFETY: The segment is ours, and valid.
+        self.first.set(unsafe { head.as_ref() }.link.get());
+        self.len.set(self.len.get() - 1);
+        // SAFETY: It was pushed, which took it from `into_raw`; by the contract of the function.
+        Some(unsafe { SegmentBox::from_raw(head, ledger) })
+    }
+}
+
+/// A [`SegmentStack`] whose segments are charged to one ledger, and freed with it.
+pub(crate) struct SegmentList<'m, K: Key> {
+    stack: SegmentStack<K>,
+    ledger: Option<&'m Ledger>,
+}
+
+impl<'m, K: Key> SegmentList<'m, K> {
+    pub(crate) const fn new() -> Self {
+        Self {
+            stack: SegmentStack::new(),
+            ledger: None,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.stack.len()
+    }
+
+    /// Adds a segment; all must be charged to the same ledger.
+    pub(crate) fn push(&mut self, segment: SegmentBox<'m, K>) {
+        let ledger = self.ledger.get_or_insert(segment.ledger());
+        debug_assert!(core::ptr::eq(*ledger, segment.ledger()));
+        self.stack.push(segment);
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<SegmentBox<'m, K>> {
+        // SAFETY: See `push`: the segments of a map are charged to its one ledger.
+        unsafe { self.stack.pop(self.ledger?) }
+    }
+}
+
+impl<K: Key> Drop for SegmentList<'_, K> {
+    fn drop(&mut self) {
+        while let Some(segment) = self.pop() {
+            drop(segment);
+        }
     }
 }

@@ -8,12 +8,14 @@ use kernel::ffi::{c_int, c_void};
 use kernel::prelude::*;
 use syncmap::gfp;
 use syncmap::hash::Key;
-use syncmap::map::{LoadOrStore, Map};
+use syncmap::map::Map;
 use syncmap::object::Fixed;
+use syncmap::outcome::LoadOrStore;
 use syncmap::value::{Borrowed, Pointer};
 
 use super::reference::{Attempts, Looked, Reference, References};
-use super::typed::{with_input, with_key, with_map};
+use super::reservation::AnyMemory;
+use super::typed::{with_key, with_map, with_query};
 use super::typed::{Any, AnyKey, Head, KeyOfKind, OwnedMap, Params, Passed};
 use super::{callers_section, err_ptr, errno, is_err_or_null};
 use crate::holders::Module;
@@ -52,7 +54,7 @@ unsafe extern "C" fn __syncmap_create(
     gfp: gfp_t,
     owner: Module,
 ) -> *mut Head {
-    if params.is_null() || !gfp::may_block(gfp) {
+    if params.is_null() || !gfp::may_block(gfp::from_c(gfp)) {
         return err_ptr(EINVAL);
     }
     // SAFETY: By the contract of the function.
@@ -90,7 +92,7 @@ unsafe extern "C" fn __syncmap_lookup(
     };
     // SAFETY: By the contract of the function.
     let section = unsafe { callers_section() };
-    with_key!(key, |map, key| found(map.peek(key, section)))
+    with_query!(key, |map, key| found(map.peek(key, section)))
 }
 
 /// # Safety
@@ -151,7 +153,7 @@ unsafe extern "C" fn __syncmap_load(
         let mut attempts = Attempts::default();
         loop {
             let look = |value| references.take(value).ok_or(value);
-            match with_key!(key, |map, key| map.try_load_with(key, look)) {
+            match with_query!(key, |map, key| map.load_with(key, look)) {
                 None => return Ok(null_mut()),
                 Some(Ok(reference)) => return Ok(reference.into_raw()),
                 Some(Err(value)) => attempts.failed(value)?,
@@ -172,20 +174,29 @@ unsafe extern "C" fn __syncmap_store(
     value: *mut c_void,
     gfp: gfp_t,
 ) -> *mut c_void {
+    // SAFETY: By the contract of the function.
+    unsafe { store(map, key, len, value, AnyMemory::Gfp(gfp)) }
+}
+
+/// # Safety
+///
+/// See the top of [`capi`](super).
+#[inline]
+pub(super) unsafe fn store(
+    map: *const Head,
+    key: *const c_void,
+    len: usize,
+    value: *mut c_void,
+    memory: AnyMemory<'_>,
+) -> *mut c_void {
     let store = || {
         // SAFETY: By the contract of the function.
         let key = unsafe { passed(map, key, len)? };
         let value = pointer(value)?;
-        let old = if gfp::may_block(gfp) {
-            with_input!(key, |map, key| {
-                map.swap_prepared(key, value, gfp::from_c(gfp))
-                    .map_err(|e| e.error)?
-            })
-        } else {
-            with_key!(key, |map, key| {
-                map.try_store(key, value).map_err(|e| e.error)?
-            })
-        };
+        let old = with_key!(key, |map, key| {
+            let stored = map.swap_prepared(key, value, memory.typed()?);
+            stored.map_err(|e| e.error)?
+        });
         Ok(found(old))
     };
     pointer_or_error(store())
@@ -202,6 +213,21 @@ unsafe extern "C" fn __syncmap_load_or_store(
     value: *mut c_void,
     gfp: gfp_t,
 ) -> *mut c_void {
+    // SAFETY: By the contract of the function.
+    unsafe { load_or_store(map, key, len, value, AnyMemory::Gfp(gfp)) }
+}
+
+/// # Safety
+///
+/// See the top of [`capi`](super).
+#[inline]
+pub(super) unsafe fn load_or_store(
+    map: *const Head,
+    key: *const c_void,
+    len: usize,
+    value: *mut c_void,
+    memory: AnyMemory<'_>,
+) -> *mut c_void {
     let load_or_store = || {
         // SAFETY: By the contract of the function.
         let map = unsafe { Passed::new(map)? };
@@ -217,17 +243,10 @@ unsafe extern "C" fn __syncmap_load_or_store(
                 Some(None) => Looked::Dying(seen),
                 None => Looked::Seen(seen),
             };
-            let done = if gfp::may_block(gfp) {
-                with_input!(key, |map, key| {
-                    map.load_or_store_with(key, value, look, gfp::from_c(gfp))
-                        .map_err(|e| e.error)?
-                })
-            } else {
-                with_key!(key, |map, key| {
-                    map.try_load_or_store_with(key, value, look)
-                        .map_err(|e| e.error)?
-                })
-            };
+            let done = with_key!(key, |map, key| {
+                map.load_or_store_with(key, value, look, memory.typed()?)
+                    .map_err(|e| e.error)?
+            });
             match done {
                 LoadOrStore::Stored => return Ok(null_mut()),
                 LoadOrStore::Loaded(Looked::Taken(value), _) => return Ok(value.into_raw()),
@@ -251,7 +270,7 @@ unsafe extern "C" fn syncmap_load_and_delete(
     let delete = || {
         // SAFETY: By the contract of the function.
         let key = unsafe { passed(map, key, len)? };
-        Ok(found(with_key!(key, |map, key| map.try_delete(key))))
+        Ok(found(with_query!(key, |map, key| map.load_and_delete(key))))
     };
     pointer_or_error(delete())
 }
@@ -272,7 +291,9 @@ unsafe extern "C" fn syncmap_compare_and_swap(
         let key = unsafe { passed(map, key, len)? };
         let new = pointer(new)?;
         let is_old = |seen: Pointer| core::ptr::eq(seen.get().as_ptr(), old);
-        let done = with_key!(key, |map, key| map.try_compare_and_swap(key, new, is_old));
+        let done = with_query!(key, |map, key| {
+            map.compare_and_swap_prepared(key, new, is_old)
+        });
         Ok(done.is_ok().into())
     };
     errno(swap())
@@ -292,7 +313,7 @@ unsafe extern "C" fn syncmap_compare_and_delete(
         // SAFETY: By the contract of the function.
         let key = unsafe { passed(map, key, len)? };
         let is_old = |seen: Pointer| core::ptr::eq(seen.get().as_ptr(), old);
-        let done = with_key!(key, |map, key| map.try_compare_and_delete(key, is_old));
+        let done = with_query!(key, |map, key| { map.compare_and_delete_with(key, is_old) });
         Ok(done.is_some().into())
     };
     errno(delete())

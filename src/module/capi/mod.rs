@@ -18,6 +18,7 @@ use crate::registry::Registry;
 mod map;
 mod named;
 mod reference;
+mod reservation;
 mod typed;
 
 pub(crate) use typed::OwnedMap;

@@ -146,17 +146,12 @@ unsafe extern "C" fn __syncmap_named_store(
             // SAFETY: By the contract of the function.
             _ => unsafe { core::slice::from_raw_parts(value.cast::<u8>(), value_len) },
         };
-        let value = map
-            .map
-            .prepare_bytes(value_len, gfp::from_c(gfp), |bytes| {
-                bytes.copy_from_slice(value);
-                Ok(())
-            })?;
-        if gfp::may_block(gfp) {
-            map.map.swap_prepared(key, value, gfp::from_c(gfp))?;
-        } else {
-            map.map.try_store(key, value).map_err(|e| e.error)?;
-        }
+        let flags = gfp::from_c(gfp);
+        let value = map.map.prepare_bytes(value_len, flags, |bytes| {
+            bytes.copy_from_slice(value);
+            Ok(())
+        })?;
+        map.map.swap_prepared(key, value, flags)?;
         Ok(0)
     };
     errno(store())
@@ -174,7 +169,7 @@ unsafe extern "C" fn syncmap_named_delete(
     let delete = || {
         // SAFETY: By the contract of the function.
         let (map, key) = unsafe { named(map, key, len)? };
-        Ok(map.map.try_delete(key).is_some().into())
+        Ok(map.map.delete(key).into())
     };
     errno(delete())
 }

@@ -15,11 +15,13 @@ use syncmap::gfp;
 use syncmap::hash::Key;
 use syncmap::map::Map;
 use syncmap::object::{Bytes, Fixed};
+use syncmap::reserve::Reservation;
 use syncmap::value::{Borrowed, Release};
 use syncmap::{Limits, Options};
 
 use super::is_err_or_null;
 use super::reference::{Get, References};
+use super::reservation::AnyReservation;
 use crate::abi;
 
 /// `struct syncmap_params`
@@ -50,6 +52,12 @@ pub(super) struct Head {
     pub(super) references: Option<References>,
 }
 
+impl Head {
+    pub(super) fn key_len(&self) -> usize {
+        self.key_len
+    }
+}
+
 /// A map of pointers, by keys of one kind.
 ///
 /// # Invariants
@@ -77,8 +85,8 @@ pub(super) enum AnyKey<'k> {
     Bytes(&'k Map<Bytes, Borrowed>, &'k [u8]),
 }
 
-/// Runs `$body` with the map and the key of an `AnyKey`, whatever their types.
-macro_rules! with_key {
+/// Runs `$body` with the map and a reference to the key of an `AnyKey`, whatever their types.
+macro_rules! with_query {
     ($any:expr, |$map:ident, $key:ident| $body:expr) => {
         match $any {
             AnyKey::U32($map, ref $key) => $body,
@@ -87,10 +95,10 @@ macro_rules! with_key {
         }
     };
 }
-pub(super) use with_key;
+pub(super) use with_query;
 
-/// The same with the key as a store wants it.
-macro_rules! with_input {
+/// The same with the key itself, as a store wants it.
+macro_rules! with_key {
     ($any:expr, |$map:ident, $key:ident| $body:expr) => {
         match $any {
             AnyKey::U32($map, $key) => $body,
@@ -99,7 +107,7 @@ macro_rules! with_input {
         }
     };
 }
-pub(super) use with_input;
+pub(super) use with_key;
 
 /// Runs `$body` with the map of an `Any`, whatever its type.
 macro_rules! with_map {
@@ -120,19 +128,43 @@ pub(super) use with_map;
 /// `KIND` is another one for each.
 pub(super) unsafe trait KeyOfKind: Key {
     const KIND: Kind;
+
+    /// A reservation for keys of this kind.
+    fn reservation(any: &AnyReservation) -> Option<&Reservation<'static, Self, Borrowed>>;
 }
 
 // SAFETY: These three.
 unsafe impl KeyOfKind for Fixed<u32> {
     const KIND: Kind = Kind::U32;
+
+    fn reservation(any: &AnyReservation) -> Option<&Reservation<'static, Self, Borrowed>> {
+        match any {
+            AnyReservation::U32(reservation) => Some(reservation),
+            _ => None,
+        }
+    }
 }
 // SAFETY: As above.
 unsafe impl KeyOfKind for Fixed<u64> {
     const KIND: Kind = Kind::U64;
+
+    fn reservation(any: &AnyReservation) -> Option<&Reservation<'static, Self, Borrowed>> {
+        match any {
+            AnyReservation::U64(reservation) => Some(reservation),
+            _ => None,
+        }
+    }
 }
 // SAFETY: As above.
 unsafe impl KeyOfKind for Bytes {
     const KIND: Kind = Kind::Bytes;
+
+    fn reservation(any: &AnyReservation) -> Option<&Reservation<'static, Self, Borrowed>> {
+        match any {
+            AnyReservation::Bytes(reservation) => Some(reservation),
+            _ => None,
+        }
+    }
 }
 
 /// A map that C has passed.
@@ -225,7 +257,7 @@ impl OwnedMap {
             limits: Limits {
                 entries: none(params.max_entries),
                 bytes: none(params.max_bytes),
-                chain: usize::MAX,
+                ..Limits::NONE
             },
             ..Options::default()
         };

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A store to a key that has no entry, or an Expunged one: the part of the algorithm that needs the
+//! map's lock, and memory.
+//!
+//! All that may be needed is allocated without the lock. What turns out to be missing under it is
+//! allocated after it has been released, and then everything is looked at anew. Nothing is allocated,
+//! freed, or called back with the lock held, but the comparison of keys.
+
+use kernel::prelude::*;
+use kernel::sync::rcu;
+
+use crate::entry::{Entry, VacantEntry};
+use crate::gfp::may_block;
+use crate::hash::Key;
+use crate::map::Map;
+use crate::outcome::StoreError;
+use crate::quota::edquot;
+use crate::reserve::Memory;
+use crate::table::{Editor, Needs, Supply};
+use crate::value::Policy;
+
+/// How often a store that may not sleep allocates again, because the table has changed meanwhile, or
+/// because many keys must be told apart by one split after the other.
+const ATTEMPTS: usize = 40;
+
+/// A new key, and what its entry is made of.
+struct NewKey<'m, 'k, K: Key, P: Policy> {
+    key: K::Input<'k>,
+    value: P::Value<'m>,
+    /// The memory of its entry, unless that is reserved.
+    entry: Option<VacantEntry<'m, K>>,
+}
+
+/// What has become of a new key.
+struct Inserted<'m, 'k, K: Key> {
+    /// The key and the memory that were not needed, as there was an entry.
+    _unused: Option<(K::Input<'k>, Option<VacantEntry<'m, K>>)>,
+    /// Whether the segment of the key should be relieved soon.
+    strained: bool,
+}
+
+/// What has become of a key that had no entry.
+pub(crate) enum New<'m, 'k, K: Key, P: Policy> {
+    /// It has one now, with the value.
+    Stored,
+    /// It had one by then, which takes the value without the lock.
+    Found(K::Input<'k>, P::Value<'m>),
+    /// Nothing has changed.
+    Failed(StoreError<K::Input<'k>, P::Value<'m>>),
+}
+
+/// Why a key was not inserted.
+enum Blocked {
+    /// It has an entry by now, which takes the value without the lock.
+    Found,
+    /// The table must change its shape first, which takes memory.
+    Lacks(Needs),
+    /// A limit is reached.
+    Refused(Error),
+}
+
+impl<K: Key, P: Policy> Map<K, P> {
+    /// The rest of `Map::put`, for a key that had no entry, or an Expunged one.
+    #[inline(never)]
+    pub(crate) fn put_new<'m, 'k>(
+        &'m self,
+        mut key: K::Input<'k>,
+        hash: u32,
+        mut value: P::Value<'m>,
+        memory: Memory<'_, 'm, K, P>,
+    ) -> New<'m, 'k, K, P> {
+        let fail = |error, key, value| New::Failed(StoreError { error, key, value });
+        // Before memory is allocated in vain: a map that is full stays so when many keys come.
+        if self.is_full_without(hash, K::query(&key)) {
+            return fail(edquot(), key, value);
+        }
+        let mut entry = match memory {
+            Memory::Reserved(_) => None,
+            Memory::Flags(flags) => {
+                match Entry::vacant(&key, flags, |bytes| self.charge(bytes, flags)) {
+                    Ok(vacant) => Some(vacant),
+                    Err(error) => return fail(error, key, value),
+                }
+            }
+        };
+        let mut supply = Supply::new();
+        let mut attempts = 0;
+        loop {
+            let new = NewKey { key, value, entry };
+            let (blocked, new) = match self.put_locked(hash, new, memory, &mut supply) {
+                Ok(inserted) => {
+                    if inserted.strained {
+                        self.request_urgent_sweep();
+                    }
+                    return New::Stored;
+                }
+                Err(blocked) => blocked,
+            };
+            (key, value, entry) = (new.key, new.value, new.entry);
+            attempts += 1;
+            let provided = match (blocked, memory) {
+                (Blocked::Found, _) => return New::Found(key, value),
+                (Blocked::Refused(error), _) => Err(error),
+                (Blocked::Lacks(needs), Memory::Flags(flags))
+                    if attempts <= ATTEMPTS || may_block(flags) =>
+                {
+                    supply.provide(&needs, flags, |bytes| self.charge(bytes, flags))
+                }
+                (Blocked::Lacks(_), _) => Err(ENOMEM),
+            };
+            if let Err(error) = provided {
+                return fail(error, key, value);
+            }
+        }
+    }
+
+    /// Whether the map has as many live keys as it may, and not this one.
+    fn is_full_without(&self, hash: u32, query: &K::Ref) -> bool {
+        let guard = rcu::read_lock();
+        if !self.roots.whole(&guard).era().is_full() {
+            return false;
+        }
+        let locked = self.lock(&guard);
+        let dirty = locked.dirty();
+        dirty.find(hash, query, &guard).is_none() && dirty.era().is_full()
+    }
+
+    /// The part of [`Map::put_new`] that needs the lock: an Expunged entry, or none.
+    ///
+    /// Allocates nothing, frees nothing, and fails without a change.
+    fn put_locked<'m, 'k>(
+        &'m self,
+        hash: u32,
+        new: NewKey<'m, 'k, K, P>,
+        memory: Memory<'_, 'm, K, P>,
+        supply: &mut Supply<'m, K>,
+    ) -> core::result::Result<Inserted<'m, 'k, K>, (Blocked, NewKey<'m, 'k, K, P>)> {
+        let guard = rcu::read_lock();
+        let locked = self.lock(&guard);
+        let query = K::query(&new.key);
+        let dirty = locked.dirty();
+        if dirty.find(hash, query, &guard).is_some() {
+            return Err((Blocked::Found, new));
+        }
+        if dirty.is_crowded(hash, self.limits.chain, &locked) {
+            return Err((Blocked::Refused(E2BIG), new));
+        }
+        if dirty.era().is_full() {
+            return Err((Blocked::Refused(edquot()), new));
+        }
+        let (reserved, strained) = match memory {
+            Memory::Flags(_) => match locked.make_room(hash, supply) {
+                Ok(()) => (None, false),
+                Err(needs) => return Err((Blocked::Lacks(needs), new)),
+            },
+            Memory::Reserved(reservation) => {
+                match reservation.take(K::tail(&new.key), hash, &locked) {
+                    Ok((entry, strained)) => (Some(entry), strained),
+                    Err(error) => return Err((Blocked::Refused(error), new)),
+                }
+            }
+        };
+        // Nothing fails from here on. An entry that read has and dirty lacks is Expunged (I1).
+        let NewKey { key, value, entry } = new;
+        let expunged = match locked.is_alone() {
+            true => None,
+            false => locked.read().find(hash, K::query(&key), &guard),
+        };
+        locked.dirty().era().enter();
+        let unused = match (expunged, reserved.or(entry)) {
+            (Some(expunged), entry) => {
+                locked.link(expunged);
+                expunged.unexpunge_locked::<P>(value);
+                Some((key, entry))
+            }
+            (None, Some(entry)) => {
+                let birth = locked.dirty().birth();
+                locked.link(Entry::create::<P>(entry, key, hash, birth, value, &guard));
+                None
+            }
+            // PANICS: Never: memory is allocated or reserved.
+            (None, None) => unreachable!(),
+        };
+        Ok(Inserted {
+            _unused: unused,
+            strained,
+        })
+    }
+}

@@ -1,0 +1,741 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The changes of R and D, of the tables, and of the lists, all of them with the map's lock held.
+//!
+//! # How long the lock is held
+//!
+//! Nothing here depends on how many keys there are, or were deleted. The longest hold is that of a
+//! new key whose segment is shared with read and full: it copies the segment (105 slots), splits the
+//! copy in two (105 entries at most), and copies at most three nodes of the directory (256 slots each). A
+//! collision chain, which `Limits::chain` bounds, may be searched to its end. Promotion and Clear
+//! take constant time; the expunged are settled, and deleted keys swept, a few at a time.
+//!
+//! One thing adds to that: reserved keys that have overflowed a segment have made a mixed chain of it,
+//! which the worker splits at once. A writer that comes before the worker splits it, with all reserved
+//! keys that have come to this segment until then.
+
+use core::cell::Cell;
+use core::ptr::NonNull;
+use kernel::sync::rcu::Guard;
+
+use crate::entry::{CountLive, Entry};
+use crate::expunged::{is_listed, ExpungedList, Popped};
+use crate::hash::Key;
+use crate::helpers::{trace_clear, trace_dirty, trace_promote};
+use crate::lock::{RawSpinLock, RawSpinLockGuard};
+use crate::quota::Ledger;
+use crate::rcu::Shared;
+use crate::reclaim::{Kind, Reclaimer, RetireList, Retired};
+use crate::roots::Roots;
+use crate::table::{
+    Editor, Era, Estate, Needs, Room, SegmentList, SegmentStack, Spot, Supply, Table, TableBox,
+    SLACK,
+};
+
+/// Entries that come off a list of the expunged in one hold of the lock.
+const SETTLED: usize = 16;
+
+/// What the lock guards, besides every change of R, D and the tables.
+pub(crate) struct Guarded<K: Key> {
+    /// The entries that read has and dirty lacks.
+    expunged: ExpungedList<K>,
+    /// The parts that read has and dirty has replaced.
+    superseded: Cell<RetireList>,
+    /// Entries that were made for this dirty, or the last one, and are there still.
+    newer: Cell<usize>,
+    /// An empty table and its era, for a Clear that finds no memory.
+    spare: Cell<Option<Spare<K>>>,
+    /// For new keys whose memory was reserved.
+    pool: Pool<K>,
+    pub(crate) counters: Counters,
+}
+
+/// Segments that are kept for new keys whose memory was reserved, so that each has a place whatever
+/// its hash.
+///
+/// A reserved key goes to a free slot of its segment, and if there is none, takes a segment from the
+/// pool and puts it in front (see [`Table::overflow`]). A segment has [`SLACK`] slots that only
+/// reserved keys use. So it takes that many of them, since the segment was last relieved, before one
+/// finds no slot; and the pool always has a segment then:
+///
+/// # Invariants
+///
+/// While keys are reserved, `SLACK * segments >= reserved + strained + relieving`, in a pool that has one
+/// more segment while the table is a small one. Always, `strained + relieving` is no less than what all
+/// segments that are first in a chain, or alone, have in use beyond `FULL`.
+struct Pool<K: Key> {
+    segments: SegmentStack<K>,
+    /// Keys that may still come.
+    reserved: Cell<usize>,
+    /// Keys that have used the slack of a segment since the worker last began to relieve segments.
+    strained: Cell<usize>,
+    /// Those before, while it does so.
+    relieving: Cell<usize>,
+}
+
+impl<K: Key> Pool<K> {
+    /// How many segments the pool should have if so many keys were reserved.
+    fn target(&self, reserved: usize, small: bool) -> usize {
+        match reserved {
+            0 => 0,
+            _ => {
+                let keys = reserved + self.strained.get() + self.relieving.get();
+                keys.div_ceil(SLACK) + usize::from(small)
+            }
+        }
+    }
+
+    /// Takes as many keys off as a segment stands for that was put in front of one that is exhausted.
+    fn overflowed(&self) {
+        let first = self.relieving.get().min(SLACK);
+        self.relieving.set(self.relieving.get() - first);
+        debug_assert!(self.strained.get() >= SLACK - first);
+        self.strained
+            .set(self.strained.get().saturating_sub(SLACK - first));
+    }
+}
+
+/// An empty table that is not published, and a new era that it owns.
+struct Spare<K: Key>(NonNull<Table<K>>);
+
+// SAFETY: Owns a table.
+unsafe impl<K: Key> Send for Spare<K> {}
+
+/// What has happened to a map, for its statistics.
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(crate) misses: Cell<usize>,
+    pub(crate) promotions: Cell<usize>,
+    pub(crate) expunged: Cell<usize>,
+    pub(crate) sweeps: Cell<usize>,
+}
+
+/// Adds to a counter.
+pub(crate) fn count(counter: &Cell<usize>, by: usize) {
+    counter.set(counter.get().wrapping_add(by));
+}
+
+impl<K: Key> Guarded<K> {
+    /// The guarded part of a new map, with its first spare.
+    pub(crate) fn new(spare: TableBox<'_, K>) -> Self {
+        Self {
+            expunged: ExpungedList::new(),
+            superseded: Cell::new(RetireList::new()),
+            newer: Cell::new(0),
+            spare: Cell::new(Some(Spare(spare.publish()))),
+            pool: Pool {
+                segments: SegmentStack::new(),
+                reserved: Cell::new(0),
+                strained: Cell::new(0),
+                relieving: Cell::new(0),
+            },
+            counters: Counters::default(),
+        }
+    }
+}
+
+/// The lock, held in a read-side section: permission to change R, D, and the tables.
+///
+/// The section, not the lock, keeps what can be reached from being freed. What is retired here goes to
+/// the reclaimer after the lock has been released, as that may start a grace period.
+pub(crate) struct Locked<'g, K: Key> {
+    // Dropped in this order.
+    guarded: RawSpinLockGuard<'g, Guarded<K>>,
+    retired: RetireLater<'g>,
+    roots: &'g Roots<K>,
+    guard: &'g Guard,
+}
+
+/// Objects that are retired when this is dropped.
+struct RetireLater<'m> {
+    list: Cell<RetireList>,
+    reclaimer: &'m Reclaimer,
+}
+
+impl RetireLater<'_> {
+    fn change<R>(&self, f: impl FnOnce(&mut RetireList) -> R) -> R {
+        let mut list = self.list.replace(RetireList::new());
+        let done = f(&mut list);
+        self.list.set(list);
+        done
+    }
+
+    /// Bytes that are retired, or are about to be.
+    fn bytes(&self) -> usize {
+        self.reclaimer.retired_bytes() + self.change(|list| list.bytes())
+    }
+}
+
+impl Drop for RetireLater<'_> {
+    fn drop(&mut self) {
+        self.reclaimer
+            .retire_all(self.list.replace(RetireList::new()));
+    }
+}
+
+impl<K: Key> Editor<K> for Locked<'_, K> {
+    fn guard(&self) -> &Guard {
+        self.guard
+    }
+
+    fn is_alone(&self) -> bool {
+        self.read().as_ptr() == self.dirty().as_ptr()
+    }
+
+    fn expunges(&self) -> bool {
+        !self.is_alone() && self.has_deleted()
+    }
+
+    fn may_be_small(&self) -> bool {
+        // The pool has no segment for it to grow again.
+        !self.has_reserved()
+    }
+
+    /// The seed's `tryExpungeLocked`: Deleted entries become Expunged, and are not in dirty any more.
+    ///
+    /// I1: Expunged first, and then not in dirty, before the copy can be seen.
+    fn keep(&self, entry: Shared<'_, Entry<K>>) -> bool {
+        // Without a look at the entry, if nothing is deleted.
+        if !self.expunges() || !entry.try_expunge_locked() {
+            return true;
+        }
+        count(&self.counters().expunged, 1);
+        if self.dirty().bore(&entry) {
+            count(&self.guarded.newer, usize::MAX);
+            self.retire_entry(entry);
+        } else {
+            self.guarded.expunged.push(entry);
+        }
+        false
+    }
+
+    fn replaced(&self, part: Retired, bytes: usize, shared: bool) {
+        if shared {
+            let mut superseded = self.guarded.superseded.replace(RetireList::new());
+            superseded.push(part, bytes);
+            self.guarded.superseded.set(superseded);
+        } else {
+            self.retired.change(|list| list.push(part, bytes));
+        }
+    }
+}
+
+impl<'g, K: Key> Locked<'g, K> {
+    pub(crate) fn new(
+        guarded: RawSpinLockGuard<'g, Guarded<K>>,
+        roots: &'g Roots<K>,
+        reclaimer: &'g Reclaimer,
+        guard: &'g Guard,
+    ) -> Self {
+        Self {
+            guarded,
+            retired: RetireLater {
+                list: Cell::new(RetireList::new()),
+                reclaimer,
+            },
+            roots,
+            guard,
+        }
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.guarded.counters
+    }
+
+    /// The map, for the tracepoints.
+    fn map(&self) -> *const () {
+        self.retired.reclaimer.map()
+    }
+
+    /// The read table.
+    pub(crate) fn read(&self) -> Shared<'g, Table<K>> {
+        self.roots.read(self.guard).0
+    }
+
+    pub(crate) fn amended(&self) -> bool {
+        self.roots.read(self.guard).1
+    }
+
+    /// The dirty table: the read table while not amended, and perhaps even while amended.
+    pub(crate) fn dirty(&self) -> Shared<'g, Table<K>> {
+        self.roots.dirty(self.guard)
+    }
+
+    /// Whether there are entries in dirty whose keys are deleted. In a map without a limit of keys, may
+    /// fail to say so while a store or a delete is in flight: the count of live keys is never too low.
+    pub(crate) fn has_deleted(&self) -> bool {
+        let dirty = self.dirty();
+        dirty.used() > dirty.era().live()
+    }
+
+    /// Retires a table and all that goes with it.
+    fn retire_table(&self, table: Shared<'_, Table<K>>, estate: Estate<K>) {
+        let bytes = estate.bytes;
+        // SAFETY: The caller has just replaced the last published pointer to the table (I11), which
+        // it can do only once (I6).
+        let retired = unsafe {
+            table.bequeath(estate);
+            Retired::new(Kind::Table, table.as_ptr())
+        };
+        self.retired.change(|list| list.push(retired, bytes));
+    }
+
+    fn retire_entry(&self, entry: Shared<'_, Entry<K>>) {
+        // SAFETY: The caller has just taken the entry out of the last place where it could be
+        // reached (I11), which it can do only once (I6).
+        let retired = unsafe { Retired::new(Kind::Entry, entry.as_ptr()) };
+        let bytes = entry.bytes();
+        self.retired.change(|list| list.push(retired, bytes));
+    }
+
+    /// The seed's `dirtyLocked`, if there is nothing to leave out: the read table is dirty as well.
+    ///
+    /// Which keys are newer than this, their entries tell. Nothing becomes Expunged before the next
+    /// dirty, as nothing that is deleted from now on would in the seed.
+    fn start_dirty_in_place(&self) {
+        let table = self.read();
+        table.begin();
+        self.guarded.newer.set(0);
+        // SAFETY: Serialised by the lock; R's table is not replaced, and is D.
+        unsafe { self.roots.read.store(table.as_ptr(), true) };
+        trace_dirty(self.map(), table.used(), true);
+    }
+
+    /// The seed's `dirtyLocked`: makes a dirty table and sets `amended`.
+    ///
+    /// Dirty shares all its parts with read until they are changed. Of each that is, dirty gets a copy
+    /// without the entries that are deleted by then, which become Expunged (see [`Editor::keep`]).
+    ///
+    /// D is published before R says that it is to be looked at, so that no reader finds `amended`
+    /// and a D without it (I2; litmus: start-dirty).
+    fn start_dirty(&self, table: TableBox<'_, K>) {
+        let read = self.read();
+        let dirty = table.succeed(&read);
+        self.guarded.newer.set(0);
+        // SAFETY: Serialised by the lock; R's table is not replaced, D's is R's.
+        unsafe {
+            self.roots.dirty.store(dirty, false);
+            self.roots.read.store(read.as_ptr(), true);
+        }
+        trace_dirty(self.map(), read.used(), false);
+    }
+
+    /// Sees to it that there is a dirty, and room in it for an entry of this hash.
+    ///
+    /// If `supply` does not have what that takes, nothing has changed but the shape of a table, and
+    /// the caller is told what to allocate.
+    pub(crate) fn make_room(
+        &self,
+        hash: u32,
+        supply: &mut Supply<'_, K>,
+    ) -> core::result::Result<(), Needs> {
+        loop {
+            let dirty = self.dirty();
+            if let Some(change) = dirty.next_change(hash, self) {
+                if !supply.covers(change.needs()) {
+                    return Err(*change.needs());
+                }
+                dirty.make(change, hash, supply, self);
+            } else if self.amended() {
+                return Ok(());
+            } else if !self.has_deleted() {
+                self.start_dirty_in_place();
+                return Ok(());
+            } else {
+                let needs = dirty.needs_of_dirty(hash, self);
+                if !supply.covers(&needs) {
+                    return Err(needs);
+                }
+                self.start_dirty(supply.take_table());
+            }
+        }
+    }
+
+    /// Whether memory for new keys is reserved.
+    pub(crate) fn has_reserved(&self) -> bool {
+        self.guarded.pool.reserved.get() != 0
+    }
+
+    /// Reserves room for `keys` more keys, with the segments that the pool lacks for it; if these are
+    /// too few, says how many it takes.
+    pub(crate) fn reserve(
+        &self,
+        keys: usize,
+        segments: &mut SegmentList<'_, K>,
+    ) -> core::result::Result<(), usize> {
+        let pool = &self.guarded.pool;
+        let reserved = pool.reserved.get() + keys;
+        let target = pool.target(reserved, self.dirty().is_small(self.guard));
+        let lacks = target.saturating_sub(pool.segments.len());
+        if segments.len() < lacks {
+            return Err(lacks);
+        }
+        // INVARIANT: The pool has what it should have for `reserved`.
+        for segment in core::iter::from_fn(|| segments.pop()).take(lacks) {
+            pool.segments.push(segment);
+        }
+        pool.reserved.set(reserved);
+        Ok(())
+    }
+
+    /// Takes a reservation for `keys` keys back; moves to `segments` what the pool does not need then,
+    /// for the caller to free. The pool is charged to `ledger`.
+    pub(crate) fn unreserve<'m>(
+        &self,
+        keys: usize,
+        ledger: &'m Ledger,
+        segments: &mut SegmentList<'m, K>,
+    ) {
+        let pool = &self.guarded.pool;
+        pool.reserved.set(pool.reserved.get() - keys);
+        let small = self.dirty().is_small(self.guard);
+        while pool.segments.len() > pool.target(pool.reserved.get(), small) {
+            // SAFETY: The pool is of this map, and charged to its ledger.
+            if let Some(segment) = unsafe { pool.segments.pop(ledger) } {
+                segments.push(segment);
+            }
+        }
+    }
+
+    /// Sees to it that there is a dirty, and room in it for an entry of this hash whose memory was
+    /// reserved; returns whether that has strained its segment, which should then be relieved soon.
+    ///
+    /// `None` if the pool is empty; never while keys are reserved. Dirty is made one with read: then
+    /// nothing need be copied.
+    pub(crate) fn make_reserved_room(&self, hash: u32) -> Option<bool> {
+        if !self.is_alone() {
+            self.promote();
+        }
+        if !self.amended() {
+            self.start_dirty_in_place();
+        }
+        let (dirty, pool) = (self.dirty(), &self.guarded.pool);
+        let strained = match dirty.room(hash, self.guard) {
+            Room::Plenty => 0,
+            Room::Slack => 1,
+            Room::None => {
+                let small = dirty.is_small(self.guard);
+                // SAFETY: The pool is of this map.
+                let segment = unsafe { pool.segments.pop(&self.retired.reclaimer.ledger) }?;
+                dirty.overflow(hash, &mut Supply::of_segment(segment), self);
+                // INVARIANT: One segment less, and as many keys less as it stands for, unless it is the
+                // one for a small table.
+                if !small {
+                    pool.overflowed();
+                }
+                1
+            }
+        };
+        // INVARIANT: One key less is reserved, and one more, at most, strained.
+        pool.reserved.set(pool.reserved.get() - 1);
+        pool.strained.set(pool.strained.get() + strained);
+        Some(strained != 0)
+    }
+
+    /// Begins to relieve the segments that reserved keys have strained; false if there are none, or if
+    /// that has begun already. The regions of these keys have been marked.
+    pub(crate) fn begin_relief(&self) -> bool {
+        let pool = &self.guarded.pool;
+        if pool.relieving.get() != 0 {
+            return false;
+        }
+        pool.relieving.set(pool.strained.take());
+        pool.relieving.get() != 0
+    }
+
+    /// Ends that; `done` if all segments have been relieved that were marked when it began.
+    pub(crate) fn end_relief(&self, done: bool) {
+        let pool = &self.guarded.pool;
+        let relieving = pool.relieving.take();
+        if !done {
+            pool.strained.set(pool.strained.get() + relieving);
+        }
+    }
+
+    /// Takes all segments of the pool, at the end of the map. The pool is charged to `ledger`.
+    pub(crate) fn empty_pool<'m>(&self, ledger: &'m Ledger, segments: &mut SegmentList<'m, K>) {
+        self.unreserve(self.guarded.pool.reserved.get(), ledger, segments);
+    }
+
+    /// Relieves the segment of a hash, if it is strained; whether that was done. `Err` if `supply` does
+    /// not have what it takes. Only while read and dirty are one.
+    pub(crate) fn relieve(
+        &self,
+        hash: u32,
+        supply: &mut Supply<'_, K>,
+    ) -> core::result::Result<bool, Needs> {
+        let dirty = self.dirty();
+        let Some(change) = dirty.next_relief(hash, self) else {
+            return Ok(false);
+        };
+        if !supply.covers(change.needs()) {
+            return Err(*change.needs());
+        }
+        dirty.make(change, hash, supply, self);
+        Ok(true)
+    }
+
+    /// Links an entry in dirty, which has room for it: a new one, or one that is Expunged and that the
+    /// caller makes Live next. I1: in this order, for the same reason as in [`Editor::keep`].
+    pub(crate) fn link(&self, entry: Shared<'_, Entry<K>>) {
+        let dirty = self.dirty();
+        dirty.insert(entry, self.guard);
+        count(&self.guarded.newer, dirty.bore(&entry).into());
+    }
+
+    /// Unlinks an Expunged entry that is in dirty, and in read as well perhaps, and retires it: for
+    /// the removal of a key that is only in dirty, and the sweep.
+    ///
+    /// By address, and from both tables in any case: whether memory is safe must not depend on how
+    /// keys compare. In read, slots are only ever emptied.
+    pub(crate) fn unlink_from(&self, entry: Shared<'_, Entry<K>>, spot: Spot<'_, K>) {
+        let (read, dirty) = (self.read(), self.dirty());
+        let newer = dirty.bore(&entry);
+        // Before the slot is emptied, which may be one and the same.
+        let in_read = match self.is_alone() || newer {
+            true => None,
+            false => read.locate(entry, self.guard),
+        };
+        dirty.unlink(spot);
+        if newer {
+            count(&self.guarded.newer, usize::MAX);
+        }
+        if let Some(spot) = in_read {
+            read.unlink(spot);
+        }
+        // A list that the entry is on retires it.
+        if !is_listed(&entry) {
+            self.retire_entry(entry);
+        }
+    }
+
+    /// Removes an entry from dirty whose key was deleted, if only dirty has it, as the seed does;
+    /// false if it is not such an entry any more. A store may have brought the key back: then the
+    /// entry stays.
+    ///
+    /// Expunged first, and then unlinked: a lock-free store that has found the entry must not succeed
+    /// in it (litmus: delete).
+    pub(crate) fn remove(&self, entry: Shared<'_, Entry<K>>) -> bool {
+        let dirty = self.dirty();
+        if !self.amended() || !dirty.bore(&entry) {
+            return false;
+        }
+        if entry.try_expunge_locked() {
+            if let Some(spot) = dirty.locate(entry, self.guard) {
+                self.unlink_from(entry, spot);
+            }
+        }
+        true
+    }
+
+    /// Unlinks from read, and retires, some of the entries that read has and dirty lacks; whether
+    /// there may be more.
+    pub(crate) fn sweep_expunged(&self) -> bool {
+        for _ in 0..SETTLED {
+            match self.guarded.expunged.pop(self.guard) {
+                Popped::Nothing => return false,
+                Popped::Revived => (),
+                Popped::Expunged(entry) => {
+                    let read = self.read();
+                    if let Some(spot) = read.locate(entry, self.guard) {
+                        read.unlink(spot);
+                    }
+                    self.retire_entry(entry);
+                }
+            }
+        }
+        true
+    }
+
+    /// Settles some of the entries of a list whose table was retired; whether there may be more. See
+    /// [`expunged`](crate::expunged).
+    pub(crate) fn settle(&self, list: &ExpungedList<K>) -> bool {
+        for _ in 0..SETTLED {
+            match list.pop(self.guard) {
+                Popped::Nothing => return false,
+                Popped::Revived => (),
+                Popped::Expunged(entry) => match self.read().locate(entry, self.guard) {
+                    Some(_) => self.guarded.expunged.push(entry),
+                    None => self.retire_entry(entry),
+                },
+            }
+        }
+        true
+    }
+
+    /// Takes the list of the expunged; for a caller that knows that there are no readers.
+    pub(crate) fn take_expunged(&self) -> ExpungedList<K> {
+        self.guarded.expunged.take()
+    }
+
+    /// Dirty becomes read: one store.
+    ///
+    /// The superseded parts and the entries that only they had (I1) cannot be reached any more. These
+    /// are exactly the entries on the list that are still Expunged: entries that the *next* dirty will
+    /// expunge are not on it yet (I6). The store publishes all that was put there (litmus: promote).
+    pub(crate) fn promote(&self) {
+        let (read, amended) = self.roots.read(self.guard);
+        if !amended {
+            return;
+        }
+        let dirty = self.dirty();
+        count(&self.counters().promotions, 1);
+        count(&self.counters().misses, dirty.misses());
+        trace_promote(self.map(), dirty.used(), dirty.misses());
+        let alone = self.is_alone();
+        // SAFETY: Serialised by the lock; `dirty` is D, and remains it.
+        unsafe { self.roots.read.store(dirty.as_ptr(), false) };
+        if !alone {
+            self.retire_read(read);
+        }
+    }
+
+    /// Promotes dirty if it still is what the misses were counted for.
+    pub(crate) fn promote_if_due(&self) {
+        if self.amended() && self.dirty().due() {
+            self.promote();
+        }
+    }
+
+    /// Retires a table that was read, and the parts and the entries that only it has.
+    fn retire_read(&self, read: Shared<'_, Table<K>>) {
+        let superseded = self.guarded.superseded.replace(RetireList::new());
+        self.retired.change(|list| list.append(superseded));
+        self.retire_table(read, Estate::of_read(self.guarded.expunged.take()));
+    }
+
+    /// What was retired since the lock was taken, for a caller that knows that there are no readers.
+    pub(crate) fn take_retired(&self) -> RetireList {
+        self.retired.list.replace(RetireList::new())
+    }
+
+    /// Merges the segment of a hash with its neighbour, if both are nearly empty; whether that was
+    /// done. Only while read and dirty are one.
+    ///
+    /// `Err` if `supply` does not have what it takes.
+    pub(crate) fn merge(
+        &self,
+        hash: u32,
+        supply: &mut Supply<'_, K>,
+    ) -> core::result::Result<bool, Needs> {
+        let table = self.dirty();
+        match table.needs_of_merge(hash, self) {
+            None => Ok(false),
+            Some(needs) if !supply.covers(&needs) => Err(needs),
+            Some(_) => Ok(table.merge(hash, supply, self)),
+        }
+    }
+
+    /// Whether Clear has nothing to do.
+    pub(crate) fn is_empty(&self) -> bool {
+        let (read, amended) = self.roots.read(self.guard);
+        !amended && read.used() == 0
+    }
+
+    /// Slots in use in read.
+    pub(crate) fn read_slots(&self) -> usize {
+        let newer = match self.amended() && self.is_alone() {
+            true => self.guarded.newer.get(),
+            false => 0,
+        };
+        self.read().used() - newer
+    }
+
+    /// Takes the spare empty table, if it is one that `fits`.
+    pub(crate) fn take_spare_if(
+        &self,
+        fits: impl FnOnce(&NonNull<Table<K>>) -> bool,
+    ) -> Option<NonNull<Table<K>>> {
+        let spare = self.take_spare()?;
+        if fits(&spare) {
+            return Some(spare);
+        }
+        self.put_spare(spare);
+        None
+    }
+
+    /// Takes the spare empty table.
+    pub(crate) fn take_spare(&self) -> Option<NonNull<Table<K>>> {
+        self.guarded.spare.take().map(|s| s.0)
+    }
+
+    /// Makes an empty table the spare, or returns it if there is one already.
+    pub(crate) fn put_spare(&self, table: NonNull<Table<K>>) -> Option<NonNull<Table<K>>> {
+        let spare = &self.guarded.spare;
+        let (keep, back) = match spare.take() {
+            Some(spare) => (spare, Some(table)),
+            None => (Spare(table), None),
+        };
+        spare.set(Some(keep));
+        back
+    }
+
+    /// Empties the map: R and then D become `empty`, a table with an era of its own.
+    ///
+    /// R first: the other way round, a key that is only in dirty would be gone while a key of read
+    /// is still there, at no single instant (litmus: clear). What D refers to is retired with it; the
+    /// entries that only read has are those on the list.
+    ///
+    /// # Safety
+    ///
+    /// `empty` is an empty table that is not published, and whose era no other table has.
+    pub(crate) unsafe fn clear(&self, empty: NonNull<Table<K>>) {
+        let (read, amended) = self.roots.read(self.guard);
+        let (dirty, alone) = (self.dirty(), self.is_alone());
+        if amended {
+            count(&self.counters().misses, dirty.misses());
+        }
+        // SAFETY: Serialised by the lock; by the contract of the function.
+        unsafe {
+            self.roots.read.store(empty, false);
+            self.roots.dirty.store(empty, false);
+        }
+        if !alone {
+            self.retire_read(read);
+        }
+        // All that is charged now is retired, except what was so before, and what is new.
+        let before = self.retired.bytes() + self.dirty().empty_bytes(self.guard);
+        let owned = self.retired.reclaimer.ledger.bytes().saturating_sub(before);
+        trace_clear(self.map(), dirty.used());
+        self.retire_table(dirty, Estate::whole(owned));
+    }
+}
+
+/// Counts live keys, with the lock of the map held if they are limited: then a key and the count
+/// change together, and a map is full exactly when it has as many live keys as it may.
+pub(crate) struct LiveKeys<'m, K: Key> {
+    pub(crate) era: &'m Era,
+    pub(crate) lock: &'m RawSpinLock<Guarded<K>>,
+}
+
+impl<K: Key> LiveKeys<'_, K> {
+    fn lock(&self) -> Option<RawSpinLockGuard<'_, Guarded<K>>> {
+        self.era.is_limited().then(|| self.lock.lock())
+    }
+}
+
+impl<K: Key> CountLive for LiveKeys<'_, K> {
+    fn enter(&self, stands: impl FnOnce() -> bool, change: impl FnOnce() -> bool) -> Option<bool> {
+        let _lock = self.lock();
+        if self.era.is_full() {
+            // Full without this key, unless that is live by now.
+            return if stands() { None } else { Some(false) };
+        }
+        // In this order: the count is never too low.
+        self.era.enter();
+        let done = change();
+        if !done {
+            self.era.leave();
+        }
+        Some(done)
+    }
+
+    fn leave(&self, change: impl FnOnce() -> bool) -> bool {
+        let _lock = self.lock();
+        let done = change();
+        if done {
+            self.era.leave();
+        }
+        done
+    }
+}
