@@ -2,7 +2,14 @@
 
 //! Keys with good and with bad hashes.
 
+use core::cmp::Ordering;
 use core::hash::{Hash, Hasher};
+use syncmap::hash::{Key, Seed};
+use syncmap::map::Map;
+use syncmap::object::{Fixed, Stored};
+use syncmap::value::Counted;
+
+use crate::values::Tracked;
 
 /// A key that stands for a number.
 pub(crate) trait Number: Hash + Ord + Send + Sync + 'static {
@@ -61,3 +68,52 @@ macro_rules! number {
 }
 
 number!(Good, Truncated, Constant, Mixed);
+
+/// A key whose hash is chosen.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Chosen {
+    /// Tables use the upper half.
+    pub(crate) hash: u64,
+    pub(crate) number: u64,
+}
+
+// SAFETY: `init` initialises what `payload` returns; there is no tail.
+unsafe impl Stored for Chosen {
+    const HAS_TAIL: bool = false;
+
+    type Ref = Chosen;
+    type Input<'a> = Chosen;
+
+    fn tail(_: &Chosen) -> usize {
+        0
+    }
+
+    unsafe fn init(slot: *mut Self, input: Chosen) {
+        // SAFETY: By the contract of the function.
+        unsafe { slot.write(input) }
+    }
+
+    unsafe fn payload<'a>(slot: *const Self, _: usize) -> &'a Chosen {
+        // SAFETY: By the contract of the function.
+        unsafe { &*slot }
+    }
+}
+
+impl Key for Chosen {
+    type Memo = ();
+
+    fn query<'a>(input: &'a Chosen) -> &'a Chosen {
+        input
+    }
+
+    fn hash(key: &Chosen, _: &Seed) -> u64 {
+        key.hash
+    }
+
+    fn compare(a: &Chosen, b: &Chosen) -> Ordering {
+        a.number.cmp(&b.number)
+    }
+}
+
+/// A map of these.
+pub(crate) type Chosens = Map<Chosen, Counted<Fixed<Tracked>>>;

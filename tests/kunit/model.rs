@@ -29,10 +29,7 @@ impl Model {
     }
 
     /// Runs a step, and says what a map must answer.
-    ///
-    /// `answer` is what it did answer: whether `try_store` may refuse a key that is absent is for the
-    /// map to know, and for [`oracle`](crate::oracle) to check.
-    pub(crate) fn run(&mut self, step: &Step, answer: Answer) -> Result<Answer> {
+    pub(crate) fn run(&mut self, step: &Step) -> Result<Answer> {
         let now = self.value(step.key);
         Ok(match step.op {
             Op::Get | Op::Load => Answer::of(now),
@@ -51,7 +48,7 @@ impl Model {
                     Answer::Stored
                 }
             },
-            Op::LoadAndDelete | Op::TryDelete => {
+            Op::LoadAndDelete => {
                 self.0.remove(&step.key);
                 Answer::of(now)
             }
@@ -71,13 +68,6 @@ impl Model {
                     return Ok(Answer::Absent);
                 }
                 self.0.remove(&step.key);
-                Answer::of(now)
-            }
-            Op::TryStore => {
-                if now.is_none() && answer == Answer::Again {
-                    return Ok(Answer::Again);
-                }
-                self.put(step.key, step.new)?;
                 Answer::of(now)
             }
             Op::Range | Op::RangeRcu | Op::Batches => {

@@ -333,29 +333,9 @@ impl Map {
         self.entries[e]
     }
 
-    /// The entry that a lookup finds, without counting.
-    fn find(&self, key: u64) -> Option<Entry> {
-        match self.read.m.get(key) {
-            None if self.read.amended => self.dirty_get(key),
-            found => found,
-        }
-    }
-
     /// Whether one more miss promotes dirty, and a lookup of this key would be one.
     pub(crate) fn is_due(&self, key: u64) -> bool {
         self.read.amended && self.read.m.get(key).is_none() && self.misses + 1 >= self.dirty_len()
-    }
-
-    /// Stores without locking: not if the key has no entry, or an expunged one.
-    fn try_store(&mut self, key: u64, value: u64) -> Option<Option<u64>> {
-        let e = self.find(key)?;
-        self.try_swap(e, value)
-    }
-
-    /// Deletes without locking, and without counting.
-    fn try_delete(&mut self, key: u64) -> Option<u64> {
-        let e = self.find(key)?;
-        self.delete_entry(e)
     }
 
     /// Deletes as `LoadAndDelete` does, but leaves a key with another value than `old`.
@@ -441,8 +421,6 @@ impl Map {
             }
             Op::DeleteIf => Answer::of(self.delete_if(key, old).then_some(old)),
             Op::CompareAndDelete => Answer::of(self.compare_and_delete(key, old).then_some(old)),
-            Op::TryStore => self.try_store(key, new).map_or(Answer::Again, Answer::of),
-            Op::TryDelete => Answer::of(self.try_delete(key)),
             Op::Range | Op::RangeRcu | Op::Batches => {
                 let mut pairs = (0, 0);
                 self.range(|key, value| add_pair(&mut pairs, key, value));

@@ -5,10 +5,11 @@
 use kernel::alloc::Flags;
 use kernel::prelude::*;
 use kernel::sync::rcu;
-use syncmap::map::LoadOrStore;
+use syncmap::outcome::LoadOrStore;
 use syncmap::range::Cursor;
 use syncmap::ByteMap;
 
+use crate::context::atomically;
 use crate::keys::Number;
 use crate::support::{Numbers, Random};
 use crate::values::Tracked;
@@ -27,8 +28,6 @@ pub(crate) enum Op {
     DeleteIf,
     CompareAndSwap,
     CompareAndDelete,
-    TryStore,
-    TryDelete,
     Range,
     RangeRcu,
     Batches,
@@ -38,10 +37,19 @@ pub(crate) enum Op {
     Sweep,
 }
 
+impl Op {
+    /// Whether it works where nothing may sleep.
+    pub(crate) fn works_anywhere(self) -> bool {
+        !matches!(self, Op::Range | Op::RangeRcu | Op::Batches | Op::Sweep)
+    }
+}
+
 /// An operation with its arguments, of which it uses what it needs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Step {
     pub(crate) op: Op,
+    /// Whether it is called where nothing may sleep.
+    pub(crate) atomic: bool,
     pub(crate) key: u64,
     pub(crate) old: u64,
     pub(crate) new: u64,
@@ -60,8 +68,6 @@ pub(crate) enum Answer {
     Deleted(bool),
     /// `compare_and_swap` did not.
     Refused,
-    /// `try_store` would have had to sleep.
-    Again,
     /// So many.
     Len(usize),
     /// So many pairs, and a sum of what they are.
@@ -115,9 +121,9 @@ impl Program {
                 39..=41 => Op::Delete,
                 42 => Op::DeleteIf,
                 43..=47 => Op::CompareAndSwap,
-                48..=52 => Op::CompareAndDelete,
-                53..=55 => Op::TryStore,
-                56..=58 => Op::TryDelete,
+                48..=54 => Op::CompareAndDelete,
+                55..=56 => Op::Delete,
+                57..=58 => Op::Promote,
                 59 => Op::Range,
                 60 => Op::Batches,
                 61 => Op::Sweep,
@@ -127,6 +133,7 @@ impl Program {
         };
         Step {
             op,
+            atomic: op.works_anywhere() && random.below(3) == 0,
             key: random.below(self.keys),
             old: random.below(3),
             new: random.below(3),
@@ -138,6 +145,14 @@ impl Program {
 pub(crate) trait Subject {
     /// Runs a step. If it fails, key and value must have come back.
     fn run(&self, step: &Step, flags: Flags) -> Result<Answer>;
+
+    /// Runs a step where it is to be called, with the flags that are right there.
+    fn run_there(&self, step: &Step) -> Result<Answer> {
+        match step.atomic {
+            true => atomically(|| self.run(step, GFP_ATOMIC)),
+            false => self.run(step, GFP_KERNEL),
+        }
+    }
 }
 
 impl<K: Number> Subject for Numbers<K> {
@@ -189,21 +204,6 @@ impl<K: Number> Subject for Numbers<K> {
                 let old = self.compare_and_delete(&key, &Tracked::make(step.old));
                 Answer::of(old.as_deref().map(number))
             }
-            Op::TryStore => {
-                let Ok(value) = self.prepare(new(), flags) else {
-                    return Err(ENOMEM);
-                };
-                match self.try_store(&key, value) {
-                    Ok(old) => Answer::of(old.as_deref().map(number)),
-                    Err(e) => {
-                        check_eq!(e.value.get().number(), step.new, "another came back");
-                        check_eq!(e.value.into_inner().number(), step.new);
-                        check_eq!(e.error, EAGAIN);
-                        Answer::Again
-                    }
-                }
-            }
-            Op::TryDelete => Answer::of(self.try_delete(&key).as_deref().map(number)),
             Op::Range => {
                 let mut pairs = (0, 0);
                 self.range(|key, value| {
@@ -342,14 +342,6 @@ impl Subject for ByteMap {
                 let old = self.compare_and_delete_with(key, |seen| seen.get() == old.bytes());
                 Answer::of(old.as_deref().map(number))
             }
-            Op::TryStore => match self.try_store(key, prepare()?) {
-                Ok(old) => Answer::of(old.as_deref().map(number)),
-                Err(e) => {
-                    check_eq!(number(e.value.get()), step.new);
-                    Answer::Again
-                }
-            },
-            Op::TryDelete => Answer::of(self.try_delete(key).as_deref().map(number)),
             Op::RangeRcu => {
                 let mut pairs = (0, 0);
                 self.range_rcu(|key, value| {

@@ -7,13 +7,14 @@ use kernel::sync::atomic::{Acquire, Atomic, Relaxed, Release};
 use kernel::time::{Instant, Monotonic};
 use syncmap::{Limits, Options};
 
-use crate::keys::{Constant, Good, Mixed, Number};
+use crate::keys::{Chosen, Chosens, Constant, Good, Mixed, Number};
 use crate::scaled;
 use crate::support::{
-    audit, bytes, delete, fill, filled, has, numbers, report, sleep, store, Numbers, QUIET,
+    audit, bytes, delete, fill, filled, has, numbers, report, sleep, store, Numbers, Random,
+    CROWDED, QUIET,
 };
 use crate::threads::run_threads;
-use crate::values::counted;
+use crate::values::{counted, Tracked};
 
 /// Numbers of keys that share their hash, and of others.
 fn alike(keys: core::ops::Range<u64>) -> impl Iterator<Item = u64> {
@@ -26,7 +27,7 @@ fn others(keys: core::ops::Range<u64>) -> impl Iterator<Item = u64> {
 
 /// Microseconds that it takes to sweep so many keys, which are all there are.
 fn sweep_time<K: Number>(keys: u64) -> Result<i64> {
-    let map = filled::<K>(0..keys, QUIET)?;
+    let map = filled::<K>(0..keys, CROWDED)?;
     delete(&map, 0..keys)?;
     let start = Instant::<Monotonic>::now();
     map.sweep();
@@ -36,7 +37,7 @@ fn sweep_time<K: Number>(keys: u64) -> Result<i64> {
 /// Microseconds that it takes to sweep a chain that read and dirty share, and to store a new key
 /// meanwhile, at most.
 fn sweep_against_stores(keys: u64) -> Result<(i64, i64)> {
-    let map = filled::<Mixed>(alike(0..keys), QUIET)?;
+    let map = filled::<Mixed>(alike(0..keys), CROWDED)?;
     delete(&map, alike(0..keys))?;
     store(&map, 1, 1)?;
     let (begun, swept) = (Atomic::new(false), Atomic::new(false));
@@ -78,6 +79,38 @@ fn limited(chain: usize) -> Result<Pin<KBox<Numbers<Mixed>>>> {
     })
 }
 
+/// The leading bits of a hash that lead to a segment. Keys that agree in them end up in one chain.
+const LEADING: u32 = 24;
+
+/// A map of keys whose hashes are chosen, and whose chains may have so many buckets.
+fn chosen(chain: usize) -> Result<Pin<KBox<Chosens>>> {
+    let limits = Limits {
+        chain,
+        ..Limits::NONE
+    };
+    KBox::pin_init(
+        Chosens::new(Options { limits, ..QUIET }, GFP_KERNEL),
+        GFP_KERNEL,
+    )
+}
+
+fn of_hash(hash: u32, number: u64) -> Chosen {
+    Chosen {
+        hash: u64::from(hash) << 32,
+        number,
+    }
+}
+
+fn store_chosen(map: &Chosens, hash: u32, number: u64) -> Result {
+    Ok(map.store(of_hash(hash, number), Tracked::make(number), GFP_KERNEL)?)
+}
+
+/// A hash that agrees with another in so many leading bits, and in the next one does not.
+fn told_apart(hash: u32, bits: u32, random: &mut Random) -> u32 {
+    let rest = u32::MAX >> bits;
+    (hash & !rest) | (!hash & (rest ^ rest >> 1)) | (random.next() as u32 & rest >> 1)
+}
+
 #[kunit_tests(syncmap_chains)]
 mod tests {
     use super::*;
@@ -86,7 +119,7 @@ mod tests {
     #[test]
     fn churn_stays_small() -> Result {
         counted(|| {
-            let map = filled::<Constant>(0..100, QUIET)?;
+            let map = filled::<Constant>(0..100, CROWDED)?;
             let level = bytes(&map);
             for key in 100..2000 {
                 store(&map, key, key)?;
@@ -105,11 +138,11 @@ mod tests {
     #[test]
     fn shrinks() -> Result {
         counted(|| {
-            let map = filled::<Constant>(0..1000, QUIET)?;
+            let map = filled::<Constant>(0..1000, CROWDED)?;
             for left in [500u64, 200, 100, 50, 10] {
                 delete(&map, left..map.len() as u64)?;
                 map.sweep();
-                let fresh = filled::<Constant>(0..left, QUIET)?;
+                let fresh = filled::<Constant>(0..left, CROWDED)?;
                 let (now, fresh) = (bytes(&map), bytes(&fresh));
                 check!(now <= fresh * 3 / 2, "{} keys: {} {}", left, now, fresh);
                 has(&map, 0..left)?;
@@ -118,31 +151,53 @@ mod tests {
         })
     }
 
-    /// Keys that collide cost the one who chose them and nobody else.
+    /// Keys that collide are refused, others are not, in however many bits they agree with those.
     #[test]
     fn crowds_do_not_keep_others_out() -> Result {
         counted(|| {
-            // In each map, a few of the others may agree with the crowd in many bits, or none.
+            let mut random = Random::new(crate::seed());
             for _ in 0..scaled(100).max(10) {
-                let map = limited(4)?;
-                let mut crowd = 0;
-                while store(&map, 2 * crowd, 2 * crowd).is_ok() {
-                    crowd += 1;
-                    check!(crowd < 1000);
+                let map = chosen(4)?;
+                let crowd = random.next() as u32;
+                let mut number = 0;
+                while store_chosen(&map, crowd, number).is_ok() {
+                    number += 1;
+                    check!(number < 1000);
                 }
-                check_eq!(store(&map, 2 * crowd, 0), Err(E2BIG));
-                for key in others(0..200) {
-                    check_eq!(store(&map, key, key), Ok(()), "{}", key);
+                let members = number;
+                let mut others = KVec::new();
+                while others.len() < 200 {
+                    // In no bit, in one, and so on, up to all that lead to a segment but one.
+                    let hash = told_apart(crowd, others.len() as u32 % LEADING, &mut random);
+                    check_eq!(
+                        store_chosen(&map, hash, number),
+                        Ok(()),
+                        "{:x} {:x}",
+                        hash,
+                        crowd
+                    );
+                    others.push((hash, number), GFP_KERNEL)?;
+                    number += 1;
+                    // Those of the crowd go on to be refused, also if they differ in what is left.
+                    let member = crowd ^ random.below(1 << (u32::BITS - LEADING)) as u32;
+                    check_eq!(
+                        store_chosen(&map, member, number),
+                        Err(E2BIG),
+                        "{:x}",
+                        crowd
+                    );
                 }
-                check_eq!(store(&map, 2 * crowd, 0), Err(E2BIG));
-                has(&map, alike(0..crowd))?;
-                has(&map, others(0..200))?;
+                let members = (0..members).map(|number| (crowd, number));
+                for (hash, number) in Iterator::chain(members, others.iter().copied()) {
+                    let value = map.load(&of_hash(hash, number)).map(|v| v.number());
+                    check_eq!(value, Some(number), "{:x} {:x}", hash, crowd);
+                }
             }
             Ok(())
         })
     }
 
-    /// The same, whoever is there first.
+    /// The same, in whatever order they come.
     #[test]
     fn others_are_parted_from_a_chain() -> Result {
         counted(|| {
@@ -168,7 +223,7 @@ mod tests {
     #[test]
     fn chains_are_shared() -> Result {
         counted(|| {
-            let map = numbers::<Mixed>(QUIET)?;
+            let map = numbers::<Mixed>(CROWDED)?;
             let mut live = KVec::from_elem(false, 1200, GFP_KERNEL)?;
             for round in 0..20u64 {
                 let new = 60 * round..60 * round + 60;
@@ -210,7 +265,7 @@ mod tests {
     #[test]
     fn nothing_is_left() -> Result {
         counted(|| {
-            let map = numbers::<Mixed>(QUIET)?;
+            let map = numbers::<Mixed>(CROWDED)?;
             let empty = bytes(&map);
             for round in 0..4 {
                 fill(&map, 0..1500)?;
@@ -267,11 +322,11 @@ mod tests {
         })
     }
 
-    /// Where they have to be, because read has them as well, others get the mutex meanwhile.
+    /// Where they have to be, because read has them as well, others get the lock meanwhile.
     #[test]
     fn sweeping_a_shared_chain_lets_others_in() -> Result {
         counted(|| {
-            // A store that waits for its processor looks like one that waits for the mutex.
+            // A store that waits for its processor looks like one that waits for the lock.
             for _ in 0..5 {
                 let (sweep, store) = sweep_against_stores(6000)?;
                 report(fmt!("sweep {} us, a store up to {}", sweep, store));

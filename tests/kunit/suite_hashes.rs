@@ -5,64 +5,13 @@
 //! A walk goes in the order of hashes, so it tells everything about which segment and which home a key
 //! was found in.
 
-use core::cmp::Ordering;
 use kernel::prelude::*;
-use syncmap::hash::{Key, Seed};
-use syncmap::map::Map;
-use syncmap::object::{Fixed, Stored};
+use syncmap::hash::Seed;
 use syncmap::range::Cursor;
-use syncmap::value::Counted;
 
-use crate::keys::{Good, Number};
-use crate::support::{filled, Random, QUIET};
+use crate::keys::{Chosen, Chosens, Good, Number};
+use crate::support::{filled, Random, CROWDED, QUIET};
 use crate::values::{counted, Tracked};
-
-/// A key and its hash.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-struct Chosen {
-    hash: u64,
-    number: u64,
-}
-
-// SAFETY: `init` initialises what `payload` returns; there is no tail.
-unsafe impl Stored for Chosen {
-    const HAS_TAIL: bool = false;
-
-    type Ref = Chosen;
-    type Input<'a> = Chosen;
-
-    fn tail(_: &Chosen) -> usize {
-        0
-    }
-
-    unsafe fn init(slot: *mut Self, input: Chosen) {
-        // SAFETY: By the contract of the function.
-        unsafe { slot.write(input) }
-    }
-
-    unsafe fn payload<'a>(slot: *const Self, _: usize) -> &'a Chosen {
-        // SAFETY: By the contract of the function.
-        unsafe { &*slot }
-    }
-}
-
-impl Key for Chosen {
-    type Memo = ();
-
-    fn query<'a>(input: &'a Chosen) -> &'a Chosen {
-        input
-    }
-
-    fn hash(key: &Chosen, _: &Seed) -> u64 {
-        key.hash
-    }
-
-    fn compare(a: &Chosen, b: &Chosen) -> Ordering {
-        a.number.cmp(&b.number)
-    }
-}
-
-type Chosens = Map<Chosen, Counted<Fixed<Tracked>>>;
 
 /// Makes hashes of numbers; of these, tables use the upper half.
 type Family = fn(u64) -> u64;
@@ -148,7 +97,7 @@ fn check(map: &Chosens, keys: &[Chosen], live: &[bool]) -> Result {
 fn run(families: &[(&str, Family)], each: u64, seed: u64) -> Result {
     let each = crate::scaled(each).max(100);
     counted(|| {
-        let map = KBox::pin_init(Chosens::new(QUIET, GFP_KERNEL), GFP_KERNEL)?;
+        let map = KBox::pin_init(Chosens::new(CROWDED, GFP_KERNEL), GFP_KERNEL)?;
         let empty = map.stats().bytes;
         let keys = keys(families, each)?;
         let mut live = KVec::from_elem(false, keys.len(), GFP_KERNEL)?;

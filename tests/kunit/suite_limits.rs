@@ -3,14 +3,21 @@
 //! Limits: what exceeds them is refused, comes back, and has changed nothing.
 
 use kernel::prelude::*;
-use kernel::sync::Arc;
+use kernel::sync::atomic::{Acquire, Atomic, Full, Relaxed, Release};
+use kernel::sync::{rcu, Arc};
+use kernel::time::{Instant, Monotonic};
 use syncmap::quota::edquot;
 use syncmap::{Account, Limits, Options};
 
+use crate::context::atomically;
 use crate::keys::{Constant, Good, Number};
 use crate::program::{Answer, Op, Step, Subject};
-use crate::support::{dump, numbers, report, store, value, Numbers, QUIET};
-use crate::values::counted;
+use crate::support::{
+    self, delete, dump, fill, has, numbers, report, shape, sleep, store, text, value, Numbers,
+    Random, QUIET,
+};
+use crate::threads::{run_threads, under_a_reader, Deadline};
+use crate::values::{counted, Tracked};
 
 fn limited<K: Number>(limits: Limits) -> Result<Pin<KBox<Numbers<K>>>> {
     numbers(Options { limits, ..QUIET })
@@ -19,6 +26,7 @@ fn limited<K: Number>(limits: Limits) -> Result<Pin<KBox<Numbers<K>>>> {
 fn step(op: Op, key: u64, new: u64) -> Step {
     Step {
         op,
+        atomic: false,
         key,
         old: key,
         new,
@@ -44,6 +52,156 @@ fn refused<K: Number>(map: &Numbers<K>, op: Op, key: u64, error: Error) -> Resul
 
 const STORES: [Op; 3] = [Op::Store, Op::Swap, Op::LoadOrStore];
 
+/// How long threads are at it.
+const MILLIS: i64 = 1000;
+
+/// A map that has so many keys at most, and does everything that a map does by itself.
+fn exact(entries: usize) -> Result<Pin<KBox<Numbers<Good>>>> {
+    let limits = Limits {
+        entries,
+        ..Limits::NONE
+    };
+    numbers(Options {
+        limits,
+        ..Options::default()
+    })
+}
+
+/// Stores a key in one of the ways to do so.
+fn put(map: &Numbers<Good>, key: u64, way: u64) -> Result {
+    let (key, new) = (Good::make(key), Tracked::make(key));
+    match way % 5 {
+        0 => map.store(key, new, GFP_KERNEL)?,
+        1 => drop(map.swap(key, new, GFP_KERNEL)?),
+        2 => drop(map.load_or_store(key, new, GFP_KERNEL)?),
+        3 => atomically(|| map.store(key, new, GFP_ATOMIC))?,
+        _ => drop(atomically(|| map.load_or_store(key, new, GFP_ATOMIC))?),
+    }
+    Ok(())
+}
+
+/// Deletes a key in one of the ways to do so; whether it was there.
+fn remove(map: &Numbers<Good>, key: u64, way: u64) -> bool {
+    let key = Good::make(key);
+    match way % 4 {
+        0 => map.delete(&key),
+        1 => atomically(|| map.delete(&key)),
+        2 => map.compare_and_delete_with(&key, |_| true).is_some(),
+        _ => map.load_and_delete_with(&key, |_| true).is_some(),
+    }
+}
+
+/// Changes the tables, but no key.
+fn stir(map: &Numbers<Good>, random: &mut Random) {
+    match random.below(4) {
+        0 => map.promote_now(),
+        1 => map.sweep(),
+        2 => drop(map.load(&Good::make(1_000_000))),
+        _ => sleep(1),
+    }
+}
+
+/// Maps that share an account, in which so many bytes are left for them.
+struct Shared {
+    account: Arc<Account>,
+    others: usize,
+}
+
+impl Shared {
+    const MAX: usize = 1 << 20;
+
+    fn new() -> Result<Self> {
+        Ok(Shared {
+            account: Arc::pin_init(Account::new(Self::MAX), GFP_KERNEL)?,
+            others: 0,
+        })
+    }
+
+    fn map(&self, sweep: bool) -> Result<Pin<KBox<Numbers<Good>>>> {
+        numbers(Options {
+            account: Some(self.account.clone()),
+            sweep,
+            ..QUIET
+        })
+    }
+
+    /// Charges all but so many bytes to others.
+    fn leave(&mut self, left: usize) -> Result {
+        self.account.uncharge(self.others);
+        self.others = Self::MAX - left - self.account.bytes();
+        self.account.charge(self.others, GFP_ATOMIC)?;
+        Ok(())
+    }
+}
+
+/// A store for which there is no room is refused at once if it may not sleep.
+fn refused_at_once(map: &Numbers<Good>, key: u64) -> Result {
+    let refused = atomically(|| map.store(Good::make(key), Tracked::make(key), GFP_ATOMIC));
+    let back = refused.err().ok_or(EINVAL)?;
+    check_eq!((back.error, back.key.number()), (edquot(), key));
+    check_eq!(back.value.number(), key);
+    Ok(())
+}
+
+/// One that may sleep waits until there is room.
+fn waits(map: &Numbers<Good>, key: u64) -> Result {
+    refused_at_once(map, key)?;
+    store(map, key, key)?;
+    check_eq!(value(map, key), Some(key));
+    Ok(())
+}
+
+/// The same where `retire` makes room, but a reader sees to it that nothing is freed for a while.
+fn waits_for_reader(map: &Numbers<Good>, key: u64, retire: &(dyn Fn() -> Result + Sync)) -> Result {
+    let step = Atomic::new(0u32);
+    run_threads(2, &|number| {
+        if number == 0 {
+            let _guard = rcu::read_lock();
+            step.store(1, Release);
+            while step.load(Acquire) != 2 {
+                core::hint::spin_loop();
+            }
+            let start = Instant::<Monotonic>::now();
+            while start.elapsed().as_millis() < 50 {
+                core::hint::spin_loop();
+            }
+            // What is freed is freed after this.
+            step.store(3, Release);
+            return Ok(());
+        }
+        while step.load(Acquire) != 1 {
+            core::hint::spin_loop();
+        }
+        let refused = retire().and_then(|()| refused_at_once(map, key));
+        step.store(2, Release);
+        refused?;
+        store(map, key, key)?;
+        check_eq!(step.load(Acquire), 3, "there was room before");
+        check_eq!(value(map, key), Some(key));
+        Ok(())
+    })
+}
+
+/// A store waits for what dirty has superseded in the same map, or in another one of its account.
+fn superseded(same: bool) -> Result {
+    counted(|| {
+        let mut shared = Shared::new()?;
+        // Its own parts a store sets free itself; those of another map come with a sweep.
+        let (one, other) = (shared.map(!same)?, shared.map(false)?);
+        fill(&one, 0..80)?;
+        one.promote_now();
+        fill(&other, 0..4)?;
+        delete(&one, 0..15)?;
+        store(&one, 80, 80)?;
+        check_eq!(text(&shape(&one, 0).0), "E-a");
+        support::bytes(&one);
+        shared.leave(0)?;
+        waits(if same { &one } else { &other }, 100)?;
+        has(&one, 15..81)?;
+        has(&other, 0..4)
+    })
+}
+
 #[kunit_tests(syncmap_limits)]
 mod tests {
     use super::*;
@@ -51,7 +209,7 @@ mod tests {
     /// Two maps share an account: what one has, the other cannot have.
     #[test]
     fn account() -> Result {
-        let account = Arc::new(Account::new(1 << 16), GFP_KERNEL)?;
+        let account = Arc::pin_init(Account::new(1 << 16), GFP_KERNEL)?;
         let shared = || {
             numbers::<Good>(Options {
                 account: Some(account.clone()),
@@ -147,7 +305,8 @@ mod tests {
             store(&map, 10, 10)?;
             check!(map.delete(&Good::make(2)));
             store(&map, 11, 11)?;
-            check!(map.try_delete(&Good::make(11)).is_some());
+            let deleted = map.compare_and_delete(&Good::make(11), &Tracked::make(11));
+            check!(deleted.is_some());
             store(&map, 12, 12)?;
             store(&map, 13, 13)?;
             check_eq!(map.len(), 10);
@@ -157,14 +316,13 @@ mod tests {
                     refused(&map, op, key, edquot())?;
                 }
             }
-            let Ok(new) = map.prepare(crate::values::Tracked::make(9), GFP_KERNEL) else {
+            let Ok(new) = map.prepare(Tracked::make(9), GFP_KERNEL) else {
                 return Err(ENOMEM);
             };
-            let back = map.try_store(&Good::make(2), new).err().ok_or(EINVAL)?;
-            check_eq!(
-                (back.error, back.value.into_inner().number()),
-                (edquot(), 9)
-            );
+            let refused = map.swap_prepared(Good::make(2), new, GFP_ATOMIC);
+            let back = refused.err().ok_or(EINVAL)?;
+            check_eq!((back.error, back.key.number()), (edquot(), 2));
+            check_eq!(back.value.into_inner().number(), 9);
             Ok(())
         })
     }
@@ -239,7 +397,7 @@ mod tests {
         })
     }
 
-    /// What awaits a grace period counts; who may sleep waits for it, and who may not is refused.
+    /// What awaits a grace period counts; a store that may sleep waits for it, another one is refused.
     #[test]
     fn bytes_that_are_about_to_come_back() -> Result {
         counted(|| {
@@ -270,6 +428,331 @@ mod tests {
             drop(guard);
             check_eq!(failed, Some(edquot()));
             store(&map, 1, 1)
+        })
+    }
+
+    /// With one key, and room for one, there is always room for it.
+    #[test]
+    fn the_only_key_is_never_refused() -> Result {
+        counted(|| {
+            let map = exact(1)?;
+            let deadline = Deadline::new(MILLIS);
+            let deleted = Atomic::new(0usize);
+            run_threads(4, &|number| {
+                let mut random = Random::new(crate::seed() + number as u64);
+                while deadline.is_ahead() {
+                    for _ in 0..50 {
+                        let way = random.next();
+                        if random.below(2) == 0 {
+                            put(&map, 7, way)?;
+                        } else if remove(&map, 7, way) {
+                            deleted.fetch_add(1usize, Relaxed);
+                        }
+                        check!(map.len() <= 1);
+                        if number == 0 && random.below(10) == 0 {
+                            stir(&map, &mut random);
+                        }
+                    }
+                }
+                Ok(())
+            })?;
+            check!(deleted.load(Relaxed) > 100);
+            store(&map, 7, 7)?;
+            check_eq!(store(&map, 8, 8), Err(edquot()));
+            Ok(())
+        })
+    }
+
+    /// One key more than there is room for: there are never too many, and a key is refused only where
+    /// all others may have been there at one instant of the call.
+    #[test]
+    fn one_key_too_many() -> Result {
+        counted(|| {
+            const ROOM: usize = 7;
+            const EACH: usize = 2;
+            let map = exact(ROOM)?;
+            // Odd while the key is not there for sure. Only the thread that a key belongs to stores and
+            // deletes it.
+            let absent = [const { Atomic::new(1usize) }; ROOM + 1];
+            let refused = Atomic::new(0usize);
+            let deadline = Deadline::new(MILLIS);
+            run_threads((ROOM + 1) / EACH + 1, &|number| {
+                let mut random = Random::new(crate::seed() + number as u64);
+                while deadline.is_ahead() {
+                    if number == (ROOM + 1) / EACH {
+                        check!(map.len() <= ROOM);
+                        let mut pairs = 0;
+                        map.range(|_, _| {
+                            pairs += 1;
+                            true
+                        });
+                        check!(pairs <= ROOM + 1);
+                        stir(&map, &mut random);
+                        continue;
+                    }
+                    for _ in 0..50 {
+                        let key = number * EACH + random.below(EACH as u64) as usize;
+                        let (mine, way) = (&absent[key], random.next());
+                        let there = mine.load(Relaxed) % 2 == 0;
+                        if random.below(5) == 0 {
+                            check_eq!(remove(&map, key as u64, way), there, "{}", key);
+                            if there {
+                                mine.fetch_add(1usize, Full);
+                            }
+                            continue;
+                        }
+                        let others = |absent: &[Atomic<usize>; ROOM + 1]| {
+                            let mut seen = [0; ROOM + 1];
+                            for (seen, absent) in seen.iter_mut().zip(absent) {
+                                *seen = absent.fetch_add(0usize, Full);
+                            }
+                            seen[key] = 0;
+                            seen
+                        };
+                        let before = others(&absent);
+                        if !there {
+                            mine.fetch_add(1usize, Full);
+                        }
+                        let stored = put(&map, key as u64, way);
+                        check!(map.len() <= ROOM);
+                        let Err(error) = stored else { continue };
+                        check_eq!(error, edquot());
+                        check!(!there, "{} was overwritten", key);
+                        let after = others(&absent);
+                        let mut pairs = before.iter().zip(&after);
+                        let gone = pairs.position(|(a, b)| a == b && a % 2 == 1);
+                        check_eq!(gone, None, "was not there when {} was refused", key);
+                        mine.fetch_add(1usize, Full);
+                        refused.fetch_add(1usize, Relaxed);
+                    }
+                }
+                Ok(())
+            })?;
+            report(fmt!("{} refused", refused.load(Relaxed)));
+            check!(refused.load(Relaxed) > 0);
+            let live = (0..=ROOM).filter(|key| absent[*key].load(Relaxed) % 2 == 0);
+            check_eq!(live.count(), map.len());
+            Ok(())
+        })
+    }
+
+    /// What is there is overwritten, however full the map is, and whatever else is refused meanwhile.
+    #[test]
+    fn overwrites_are_never_refused() -> Result {
+        counted(|| {
+            const KEYS: u64 = 20;
+            let map = exact(KEYS as usize)?;
+            fill(&map, 0..KEYS)?;
+            let deadline = Deadline::new(MILLIS);
+            run_threads(4, &|number| {
+                let mut random = Random::new(crate::seed() + number as u64);
+                while deadline.is_ahead() {
+                    if number == 3 {
+                        stir(&map, &mut random);
+                        continue;
+                    }
+                    for _ in 0..50 {
+                        let (key, way) = (random.below(KEYS), random.next());
+                        if number == 2 {
+                            let refused = put(&map, KEYS + key, way);
+                            check_eq!(refused, Err(edquot()), "a key too many");
+                        } else if way % 4 == 0 {
+                            let new = Tracked::make(key);
+                            let key = Good::make(key);
+                            let Ok(new) = map.prepare(new, GFP_KERNEL) else {
+                                return Err(ENOMEM);
+                            };
+                            let swapped = map.compare_and_swap_prepared(&key, new, |_| true);
+                            check!(swapped.is_ok());
+                        } else {
+                            put(&map, key, way)?;
+                        }
+                        check_eq!(map.len() as u64, KEYS);
+                    }
+                }
+                Ok(())
+            })?;
+            has(&map, 0..KEYS)
+        })
+    }
+
+    /// In each of the places where a key may be, the map being full of others, or with room for it.
+    #[test]
+    fn entries_are_counted_in_all_states() -> Result {
+        counted(|| {
+            for state in ["--.", "--a", "D-.", "DDa", "-Da", "E-a"] {
+                let map = limited::<Good>(Limits {
+                    entries: 10,
+                    ..Limits::NONE
+                })?;
+                let in_read = matches!(state, "D-." | "DDa" | "E-a");
+                fill(&map, Iterator::chain(1..7, in_read.then_some(0)))?;
+                map.promote_now();
+                if matches!(state, "D-." | "E-a") {
+                    delete(&map, [0])?;
+                }
+                if state.ends_with('a') {
+                    fill(&map, 7..9)?;
+                }
+                match state {
+                    "DDa" => delete(&map, [0])?,
+                    "-Da" => {
+                        store(&map, 0, 0)?;
+                        drop(map.compare_and_delete(&Good::make(0), &Tracked::make(0)));
+                    }
+                    _ => (),
+                }
+                check_eq!(text(&shape(&map, 0).0), state);
+                for atomic in [false, true] {
+                    for op in STORES {
+                        // Full of others: those that are new, which would change where the key is.
+                        let others = map.len();
+                        let room = 10 - others;
+                        check!(room > 0);
+                        let step = Step {
+                            atomic,
+                            ..step(op, 0, 5)
+                        };
+                        map.run_there(&step)?;
+                        check_eq!((map.len(), value(&map, 0)), (others + 1, Some(5)));
+                        drop(map.compare_and_delete(&Good::make(0), &Tracked::make(5)));
+                        check_eq!((map.len(), value(&map, 0)), (others, None));
+                    }
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// What is retired in a map makes room in it, and in the others of its account.
+    #[test]
+    fn retired_bytes_are_waited_for() -> Result {
+        counted(|| {
+            for same in [false, true] {
+                let mut shared = Shared::new()?;
+                let (one, other) = (shared.map(false)?, shared.map(false)?);
+                fill(&one, 0..80)?;
+                one.promote_now();
+                fill(&other, 0..4)?;
+                check!(support::bytes(&one) + support::bytes(&other) <= shared.account.bytes());
+                shared.leave(0)?;
+                let map = if same { &one } else { &other };
+                check_eq!(store(map, 100, 100), Err(edquot()), "nothing comes back");
+                waits_for_reader(map, 100, &|| delete(&one, 0..60))?;
+                has(&one, 60..80)?;
+                has(&other, 0..4)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// The same for keys that were deleted: their values are freed, but their entries are there until
+    /// they are swept.
+    #[test]
+    fn deleted_bytes_are_waited_for() -> Result {
+        counted(|| {
+            for same in [false, true] {
+                let mut shared = Shared::new()?;
+                let (one, other) = (shared.map(true)?, shared.map(true)?);
+                fill(&one, 0..80)?;
+                one.promote_now();
+                fill(&other, 0..4)?;
+                // So few that they are not swept at once.
+                delete(&one, 0..15)?;
+                support::bytes(&one);
+                check_eq!(one.stats().read_slots, 80);
+                shared.leave(0)?;
+                if same {
+                    // A value alone: what starts a dirty takes more than comes back.
+                    refused_at_once(&one, 20)?;
+                    store(&one, 20, 20)?;
+                } else {
+                    waits(&other, 100)?;
+                }
+                has(&one, 20..80)?;
+                has(&other, 0..4)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// The same for what dirty has superseded, and what read has that dirty lacks, which a promotion
+    /// frees: nothing else makes one due.
+    #[test]
+    fn superseded_bytes_are_waited_for() -> Result {
+        superseded(true)
+    }
+
+    /// Of another map of the account, too.
+    #[test]
+    fn superseded_bytes_of_others_are_waited_for() -> Result {
+        superseded(false)
+    }
+
+    /// What comes back to others of the account meanwhile, and is not enough, does not make a store give
+    /// up what is still to come.
+    #[test]
+    fn busy_maps_are_no_reason_to_give_up() -> Result {
+        counted(|| {
+            let mut shared = Shared::new()?;
+            let (one, busy, other) = (shared.map(true)?, shared.map(false)?, shared.map(false)?);
+            fill(&one, 0..400)?;
+            one.promote_now();
+            fill(&busy, 0..4)?;
+            // The next key needs a segment.
+            fill(&other, 0..7)?;
+            delete(&one, 0..80)?;
+            support::bytes(&one);
+            check_eq!(one.stats().read_slots, 400);
+            // For a few values, but not for that.
+            shared.leave(500)?;
+            let done = Atomic::new(false);
+            let overwritten = Atomic::new(0usize);
+            run_threads(2, &|number| {
+                if number == 0 {
+                    while !done.load(Acquire) {
+                        let stored = store(&busy, 1, 1).is_ok();
+                        overwritten.fetch_add(usize::from(stored), Relaxed);
+                    }
+                    return Ok(());
+                }
+                let stored = store(&other, 7, 7);
+                done.store(true, Release);
+                check_eq!(stored, Ok(()));
+                Ok(())
+            })?;
+            check!(overwritten.load(Relaxed) > 0);
+            has(&other, 0..8)?;
+            has(&one, 80..400)
+        })
+    }
+
+    /// Clear needs an empty table, for which there may be no room: then it takes the one in reserve, or
+    /// waits for that.
+    #[test]
+    fn clear_waits_for_its_reserve() -> Result {
+        counted(|| {
+            let shared = Shared::new()?;
+            let map = shared.map(false)?;
+            let empty = support::bytes(&map);
+            let state = KBox::pin_init(kernel::new_mutex!(shared, "shared"), GFP_KERNEL)?;
+            for _ in 0..10 {
+                under_a_reader(&|| {
+                    let mut shared = state.lock();
+                    for reserve in [true, false] {
+                        shared.leave(4000)?;
+                        fill(&map, 0..5)?;
+                        shared.leave(0)?;
+                        let cleared = atomically(|| map.clear(GFP_ATOMIC));
+                        check_eq!(cleared, if reserve { Ok(()) } else { Err(ENOMEM) });
+                        check_eq!(map.len(), if reserve { 0 } else { 5 });
+                    }
+                    has(&map, 0..5)
+                })?;
+                map.clear(GFP_KERNEL)?;
+                check_eq!((map.len(), support::bytes(&map)), (0, empty));
+            }
+            Ok(())
         })
     }
 

@@ -5,10 +5,12 @@
 use kernel::prelude::*;
 use kernel::sync::atomic::{Acquire, Atomic, Relaxed, Release};
 use kernel::sync::rcu;
-use syncmap::map::{LoadOrStore, Map};
+use syncmap::map::Map;
 use syncmap::object::Fixed;
+use syncmap::outcome::LoadOrStore;
 use syncmap::value::{Borrowed, Pointer};
 
+use crate::context::atomically;
 use crate::keys::{Good, Number};
 use crate::program::{Op, Step, Subject};
 use crate::support::{
@@ -30,16 +32,23 @@ fn is_amended(map: &Numbers<Good>) -> bool {
 
 /// The operation misses so often that it promotes the eleven keys of dirty, and not once less.
 fn promotes(op: Op, key: u64) -> Result {
+    [false, true]
+        .into_iter()
+        .try_for_each(|atomic| promotes_in(op, key, atomic))
+}
+
+fn promotes_in(op: Op, key: u64, atomic: bool) -> Result {
     counted(|| {
         let map = amended()?;
         let step = Step {
             op,
+            atomic,
             key,
             old: key,
             new: key,
         };
         for misses in 1..11 {
-            map.run(&step, GFP_KERNEL)?;
+            map.run_there(&step)?;
             let (_, dirty) = shape(&map, key);
             check_eq!(
                 (dirty.amended, dirty.misses, dirty.count),
@@ -47,7 +56,7 @@ fn promotes(op: Op, key: u64) -> Result {
             );
         }
         let before = map.stats().promotions;
-        map.run(&step, GFP_KERNEL)?;
+        map.run_there(&step)?;
         check!(!is_amended(&map));
         check_eq!(map.stats().promotions, before + 1);
         check_eq!(map.stats().misses, 11);
@@ -156,14 +165,15 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_dirty_is_promoted_by_the_first_miss() -> Result {
+    fn an_empty_dirty_is_promoted_by_the_next_miss() -> Result {
         counted(|| {
-            let map = numbers::<Good>(QUIET)?;
+            let map = filled::<Good>(0..1, QUIET)?;
             store(&map, 1, 1)?;
-            drop(map.try_delete(&Good::make(1)));
+            check!(map.delete(&Good::make(0)));
+            drop(map.compare_and_delete(&Good::make(1), &Tracked::make(1)));
             map.sweep();
             let (_, dirty) = shape(&map, 1);
-            check_eq!((dirty.amended, dirty.count), (true, 0));
+            check_eq!((dirty.amended, dirty.misses, dirty.count), (true, 1, 0));
             check!(map.load(&Good::make(2)).is_none());
             check!(!is_amended(&map));
 
@@ -427,40 +437,42 @@ mod tests {
             map.compare_and_delete_with(&1, equal(pointer(3)?)),
             Some(pointer(3)?)
         );
-        check_eq!(map.try_store(&2, pointer(4)?).ok(), Some(Some(pointer(0)?)));
+        let old = map.swap_prepared(2, pointer(4)?, GFP_ATOMIC);
+        check_eq!(old.ok(), Some(Some(pointer(0)?)));
         map.drain();
         check_eq!(released(), 0, "displaced pointers are their owner's");
 
-        // The same without sleeping; of keys in read and of keys in dirty.
-        for key in [2, 8] {
+        // The same where nothing may sleep; of keys in read, of keys in dirty, and of one that is
+        // not there yet.
+        for key in [2, 8, 99] {
             map.swap_prepared(8, pointer(4)?, GFP_KERNEL)?;
-            let stored = map.try_load_or_store_with(&key, pointer(6)?, |seen| seen);
-            let loaded = match stored.map_err(|e| e.error)? {
-                LoadOrStore::Loaded(seen, back) => Some((seen, back)),
-                LoadOrStore::Stored => None,
+            let load_or_store = |value| {
+                let look = |seen| seen;
+                let stored = atomically(|| map.load_or_store_with(key, value, look, GFP_ATOMIC));
+                Ok::<_, Error>(match stored? {
+                    LoadOrStore::Loaded(seen, back) => Some((seen, back)),
+                    LoadOrStore::Stored => None,
+                })
             };
-            check_eq!(loaded, Some((pointer(4)?, pointer(6)?)));
-            let swapped = map.try_compare_and_swap(&key, pointer(6)?, equal(pointer(4)?));
-            check_eq!(swapped, Ok(pointer(4)?));
-            let swapped = map.try_compare_and_swap(&key, pointer(7)?, equal(pointer(4)?));
-            check_eq!(swapped, Err(pointer(7)?));
-            check_eq!(map.try_compare_and_delete(&key, equal(pointer(4)?)), None);
-            check_eq!(
-                map.try_compare_and_delete(&key, equal(pointer(6)?)),
-                Some(pointer(6)?)
-            );
-            // Its entry is still there.
-            let stored = map.try_load_or_store_with(&key, pointer(4)?, |seen| seen);
-            check!(matches!(stored, Ok(LoadOrStore::Stored)));
-            check_eq!(map.load_with(&key, |seen| seen), Some(pointer(4)?));
+            let swap =
+                |value, old| atomically(|| map.compare_and_swap_prepared(&key, value, equal(old)));
+            let delete = |old| atomically(|| map.compare_and_delete_with(&key, equal(old)));
+            let (old, new) = (pointer(4)?, pointer(6)?);
+            if key == 99 {
+                check_eq!(swap(old, new), Err(old));
+                check_eq!(delete(old), None);
+                check_eq!(load_or_store(old)?, None);
+            }
+            check_eq!(load_or_store(new)?, Some((old, new)));
+            check_eq!(swap(new, old), Ok(old));
+            check_eq!(swap(pointer(7)?, old), Err(pointer(7)?));
+            check_eq!(delete(old), None);
+            check_eq!(delete(new), Some(new));
+            check_eq!(map.load_with(&key, |seen| seen), None);
+            check_eq!(load_or_store(old)?, None);
+            check_eq!(map.load_with(&key, |seen| seen), Some(old));
         }
-        let stored = map.try_load_or_store_with(&99, pointer(4)?, |seen| seen);
-        check_eq!(stored.err().map(|e| e.error), Some(EAGAIN));
-        check_eq!(
-            map.try_compare_and_swap(&99, pointer(4)?, |_| true),
-            Err(pointer(4)?)
-        );
-        check_eq!(map.try_compare_and_delete(&99, |_| true), None);
+        check_eq!(atomically(|| map.load_and_delete(&99)), Some(pointer(4)?));
         // What a walk makes of values, and of which it makes nothing.
         let mut visits = 0;
         let take = |seen: Pointer| (Ok(seen) == pointer(4)).then_some(seen);
@@ -469,7 +481,7 @@ mod tests {
             Ok(*taken) == pointer(4) && (*key == 2 || *key == 8)
         });
         check_eq!(visits, 2);
-        check_eq!(map.try_delete(&8), Some(pointer(4)?));
+        check_eq!(map.load_and_delete(&8), Some(pointer(4)?));
 
         map.clear(GFP_KERNEL)?;
         map.drain();

@@ -84,7 +84,8 @@ mod tests {
             fill(&map, 60..120)?;
             delete(&map, 20..40)?;
             for key in 60..80 {
-                check!(map.try_delete(&Good::make(key)).is_some());
+                let deleted = map.compare_and_delete(&Good::make(key), &Tracked::make(key));
+                check!(deleted.is_some());
             }
             let stats = map.stats();
             check_eq!(

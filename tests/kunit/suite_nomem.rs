@@ -9,16 +9,26 @@
 use kernel::alloc::flags::__GFP_NOWARN;
 use kernel::alloc::Flags;
 use kernel::prelude::*;
+use kernel::sync::rcu;
 use kernel::task::Task;
 
+use crate::context::atomically;
 use crate::keys::{Constant, Good, Number};
 use crate::program::{Answer, Op, Step, Subject};
 use crate::suite_states::{map_in, KEY, NEW, OLD, STATES};
-use crate::support::{dump, filled, value, Dump, Numbers, QUIET, SEGMENT};
-use crate::values::counted;
+use crate::support::{dump, filled, has, value, Dump, Numbers, QUIET, SEGMENT};
+use crate::values::{counted, Tracked};
 
 fn nowait() -> Flags {
     GFP_NOWAIT | __GFP_NOWARN
+}
+
+/// Runs a step where it is to be called.
+fn run(map: &Numbers<impl Number>, step: &Step) -> Result<Answer> {
+    match step.atomic {
+        true => atomically(|| map.run(step, GFP_ATOMIC | __GFP_NOWARN)),
+        false => map.run(step, nowait()),
+    }
 }
 
 /// Calls `f` with the n-th allocation failing; its result, and whether there was an n-th.
@@ -66,7 +76,7 @@ fn fail_each<K: Number>(
             maps.push(map, GFP_KERNEL)?;
         }
         let map = maps.last().ok_or(EINVAL)?;
-        match failing(1 + n * stride, || map.run(step, nowait())) {
+        match failing(1 + n * stride, || run(map, step)) {
             (Err(ENOMEM), true) => {
                 failures += 1;
                 check!(
@@ -96,17 +106,20 @@ fn in_all_states(
 ) -> Result {
     counted(|| {
         let mut maps = KVec::new();
-        for (apart, failures) in [false, true].into_iter().zip(failures) {
-            for ((state, ..), expected) in STATES.iter().zip(failures) {
-                let step = Step {
-                    op,
-                    key: KEY,
-                    old,
-                    new: NEW,
-                };
-                let make = || map_in(state, apart);
-                let failed = fail_each(make, &step, answer(state), &mut maps)?;
-                check_eq!(failed, expected, "{}", state);
+        for atomic in [false, true] {
+            let step = Step {
+                op,
+                atomic,
+                key: KEY,
+                old,
+                new: NEW,
+            };
+            for (apart, failures) in [false, true].into_iter().zip(failures) {
+                for ((state, ..), expected) in STATES.iter().zip(failures) {
+                    let make = || map_in(state, apart);
+                    let failed = fail_each(make, &step, answer(state), &mut maps)?;
+                    check_eq!(failed, expected, "{}", state);
+                }
             }
         }
         Ok(())
@@ -121,7 +134,7 @@ fn found(state: &str) -> Answer {
     }
 }
 
-/// What a store allocates: always a value; for a key that needs the mutex an entry; and for one that
+/// What a store allocates: always a value; for a key that is new in dirty an entry; and for one that
 /// starts a dirty, if that is a table apart, its head and a segment.
 const STORE: [[usize; 9]; 2] = [[2, 2, 1, 1, 1, 1, 1, 1, 2], [4, 2, 1, 1, 1, 1, 1, 1, 2]];
 
@@ -162,22 +175,13 @@ mod tests {
         })
     }
 
-    #[test]
-    fn try_store() -> Result {
-        in_all_states(Op::TryStore, 0, [[1; 9]; 2], |state| match state {
-            "--." | "--a" | "E-a" => Answer::Again,
-            state => found(state),
-        })
-    }
-
     /// Lookups, deletes and walks allocate nothing.
     #[test]
     fn what_needs_no_memory() -> Result {
-        const OPS: [Op; 10] = [
+        const OPS: [Op; 9] = [
             Op::Get,
             Op::Load,
             Op::Len,
-            Op::TryDelete,
             Op::CompareAndDelete,
             Op::LoadAndDelete,
             Op::Range,
@@ -192,6 +196,7 @@ mod tests {
                     for op in OPS.iter().skip(if first == 3 { 0 } else { first }) {
                         let step = Step {
                             op: *op,
+                            atomic: false,
                             key: KEY,
                             old: OLD,
                             new: NEW,
@@ -215,6 +220,7 @@ mod tests {
             for full in [7, SEGMENT, 2 * SEGMENT] {
                 let step = Step {
                     op: Op::Store,
+                    atomic: false,
                     key: full,
                     old: 0,
                     new: full,
@@ -235,27 +241,35 @@ mod tests {
         })
     }
 
-    /// Clear does not fail: it has a table in reserve, or waits for one.
+    /// Clear has a table in reserve. Until that comes back, one that may not sleep fails cleanly.
     #[test]
     fn clear() -> Result {
         counted(|| {
             let map = filled::<Good>(0..10, QUIET)?;
-            // Puts a table in reserve.
-            map.clear(GFP_KERNEL)?;
-            map.drain();
-            for round in 0..20 {
+            let stride = stride()?;
+            let fill = || -> Result {
                 for key in 0..10 {
-                    map.store(
-                        Good::make(key),
-                        crate::values::Tracked::make(round),
-                        GFP_KERNEL,
-                    )?;
+                    map.store(Good::make(key), Tracked::make(key), GFP_ATOMIC)?;
                 }
-                for n in 1..4 {
-                    let (result, _) = failing(n, || map.clear(nowait()));
-                    result?;
-                    check_eq!(map.len(), 0);
+                Ok(())
+            };
+            for _ in 0..20 {
+                // Of the three parts of a table, each.
+                for n in [0, 1, 2].map(|n| 1 + n * stride) {
+                    map.drain();
+                    fill()?;
+                    // Nothing comes back before the end of the section.
+                    let guard = rcu::read_lock();
+                    let (first, hit) = failing(n, || map.clear(nowait()));
+                    check_eq!((first, hit, map.len()), (Ok(()), true, 0));
+                    fill()?;
+                    let (second, hit) = failing(n, || map.clear(nowait()));
+                    check_eq!((second, hit, map.len()), (Err(ENOMEM), true, 10));
+                    drop(guard);
+                    has(&map, 0..10)?;
                 }
+                map.clear(GFP_KERNEL)?;
+                check_eq!(map.len(), 0);
             }
             Ok(())
         })

@@ -101,7 +101,7 @@ mod tests {
             // Walks go by the same order each time: this is the key that it is at.
             let key = order.get(refused).copied()?;
             refused += 1;
-            map.try_store(&key, next).ok()?;
+            map.swap_prepared(key, next, GFP_ATOMIC).ok()?;
             None
         };
         map.range_with(take, |_, taken| {

@@ -9,8 +9,9 @@ use syncmap::object::Fixed;
 use syncmap::range::{Cursor, Visit};
 use syncmap::value::{Borrowed, Pointer};
 
+use crate::context::atomically;
 use crate::keys::{Constant, Good, Number, Truncated};
-use crate::support::{filled, numbers, sleep, store, value, Numbers, Random, QUIET};
+use crate::support::{filled, numbers, sleep, store, value, Numbers, Random, CROWDED, QUIET};
 use crate::values::counted;
 
 /// Counts visits of keys.
@@ -83,7 +84,7 @@ fn walk<K: Number>(keys: u64) -> Result {
 
 /// A walk over 500 keys, with `change` called for each of them with the map and the key.
 fn changing<K: Number>(change: impl Fn(&Numbers<K>, u64) -> Result) -> Result<Visits> {
-    let map = filled::<K>(0..500, QUIET)?;
+    let map = filled::<K>(0..500, CROWDED)?;
     let mut visits = Visits::of(2000)?;
     let mut result = Ok(());
     map.range(|key, _| {
@@ -100,7 +101,7 @@ fn sections_of<K: Number>(seed: u64) -> Result {
     counted(|| {
         let mut random = Random::new(seed);
         let keys = [3, 6, 7, 8, 20, 90, 300, 700][random.below(8) as usize];
-        let map = filled::<K>(0..keys, QUIET)?;
+        let map = filled::<K>(0..keys, CROWDED)?;
         let mut visits = Visits::of(4000)?;
         let mut walk = map.walk(Cursor::Start);
         let mut newer = 1000;
@@ -129,7 +130,7 @@ fn sections_of<K: Number>(seed: u64) -> Result {
                     0 => map.sweep(),
                     1 => map.promote_now(),
                     2 => drop(map.load_and_delete(&other)),
-                    3 => drop(map.try_delete(&other)),
+                    3 => drop(atomically(|| map.load_and_delete(&other))),
                     _ if newer < 1700 => {
                         store(&map, newer, newer)?;
                         newer += 1;
@@ -253,7 +254,7 @@ mod tests {
         })
     }
 
-    /// The same in a read-side section, without the mutex, so that the entries stay where they are.
+    /// The same in a read-side section, where nothing may sleep.
     #[test]
     fn callback_deletes_under_rcu() -> Result {
         counted(|| {
@@ -266,12 +267,12 @@ mod tests {
                     true
                 };
                 if constant {
-                    let map = filled::<Constant>(0..500, QUIET)?;
-                    map.range_rcu(|key, _| visit(map.try_delete(key).is_some(), key.number()));
+                    let map = filled::<Constant>(0..500, CROWDED)?;
+                    map.range_rcu(|key, _| visit(map.delete(key), key.number()));
                     check_eq!(map.len(), 0);
                 } else {
                     let map = filled::<Good>(0..500, QUIET)?;
-                    map.range_rcu(|key, _| visit(map.try_delete(key).is_some(), key.number()));
+                    map.range_rcu(|key, _| visit(map.delete(key), key.number()));
                     check_eq!(map.len(), 0);
                 }
                 check_eq!(wrong, 0);
@@ -464,7 +465,7 @@ mod tests {
         Ok(())
     }
 
-    /// Who walks holds a key, not a value: a pointer of the caller's is released by the worker.
+    /// Walks hold a key, not a value: a pointer of the caller's is released by the worker.
     #[test]
     fn walk_holds_no_value() -> Result {
         static RELEASED: Atomic<usize> = Atomic::new(0);

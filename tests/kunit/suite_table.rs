@@ -9,8 +9,8 @@ use syncmap::ByteMap;
 
 use crate::keys::{Constant, Good, Number, Truncated};
 use crate::support::{
-    audit, bytes, delete, eventually, fill, filled, has, numbers, store, value, Numbers, QUIET,
-    SEGMENT, SEGMENT_BYTES,
+    audit, bytes, delete, eventually, fill, filled, has, numbers, store, value, Numbers, CROWDED,
+    QUIET, SEGMENT, SEGMENT_BYTES,
 };
 use crate::values::counted;
 
@@ -37,7 +37,7 @@ fn has_just<K: Number>(map: &Numbers<K>, keys: core::ops::Range<u64>) -> Result 
 /// A table that grows from nothing, looked at now and then.
 fn grow<K: Number>(keys: u64, every: u64) -> Result {
     counted(|| {
-        let map = numbers::<K>(QUIET)?;
+        let map = numbers::<K>(CROWDED)?;
         for key in 0..keys {
             store(&map, key, key)?;
             if key % every == 0 {
@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn bad_hashes_do_not_waste_memory() -> Result {
         let good = filled::<Good>(0..500, QUIET)?;
-        let bad = filled::<Constant>(0..500, QUIET)?;
+        let bad = filled::<Constant>(0..500, CROWDED)?;
         let (good, bad) = (good.stats().bytes, bad.stats().bytes);
         check!(bad <= good * 4, "{} {}", bad, good);
         Ok(())
@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn shrinks_with_a_constant_hash() -> Result {
         counted(|| {
-            let map = filled::<Constant>(0..300, QUIET)?;
+            let map = filled::<Constant>(0..300, CROWDED)?;
             for key in 20..300 {
                 check!(map.delete(&Constant::make(key)));
             }
@@ -365,7 +365,7 @@ mod tests {
         });
         check_eq!(sum, 600 * 599 / 2);
 
-        // Whoever writes a value may fail; then there is none.
+        // Writing a value may fail; then there is none.
         map.drain();
         let before = map.stats().bytes;
         let failed = map.prepare_bytes(100, GFP_KERNEL, |_| Err(EFAULT));

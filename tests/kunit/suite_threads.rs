@@ -7,10 +7,11 @@
 use kernel::prelude::*;
 use kernel::sync::atomic::{Acquire, Atomic, Full, Relaxed, Release};
 use kernel::sync::rcu;
-use syncmap::map::LoadOrStore;
+use syncmap::outcome::LoadOrStore;
 use syncmap::quota::edquot;
 use syncmap::Options;
 
+use crate::context::atomically;
 use crate::keys::{Constant, Good, Number};
 use crate::scaled;
 use crate::support::{filled, numbers, store, value, Numbers, Random, QUIET};
@@ -78,7 +79,7 @@ fn mixture<K: Number>(keys: u64, clears: bool) -> Result {
                         5 => map
                             .compare_and_delete_with(&key(), |v| is_of(n, v.get().number()))
                             .map(|v| v.number()),
-                        6 => map.try_delete(&key()).map(|v| v.number()),
+                        6 => atomically(|| map.load_and_delete(&key())).map(|v| v.number()),
                         7 => {
                             let Ok(new) = map.prepare(new(), GFP_KERNEL) else {
                                 return Err(ENOMEM);
@@ -178,7 +179,7 @@ mod tests {
                 for key in 0..keys {
                     let old = match (key + number as u64) % 3 {
                         0 => map.load_and_delete(&Good::make(key)),
-                        1 => map.try_delete(&Good::make(key)),
+                        1 => atomically(|| map.load_and_delete(&Good::make(key))),
                         _ => map.compare_and_delete(&Good::make(key), &Tracked::make(key)),
                     };
                     if let Some(old) = old {
@@ -453,8 +454,7 @@ mod tests {
         })
     }
 
-    /// Clear deletes all keys at one instant: who finds that a key of dirty is gone does not find one of
-    /// read later.
+    /// Clear deletes all keys at one instant: once a key of dirty is gone, none of read is found any more.
     #[test]
     fn clear_is_one_instant() -> Result {
         counted(|| {
@@ -463,6 +463,11 @@ mod tests {
             // Odd while the keys are there, until the end of the Clear.
             let round = Atomic::new(0usize);
             let looked = Atomic::new(0usize);
+            // The other thread is at it when Clear begins, and until it has ended.
+            let wait_for_looks = |deadline: &Deadline| {
+                let before = looked.load(Acquire);
+                while looked.load(Acquire) < before + 2 && deadline.is_ahead() {}
+            };
             let deadline = Deadline::new(MILLIS);
             run_threads(2, &|number| {
                 while deadline.is_ahead() {
@@ -471,7 +476,9 @@ mod tests {
                         map.promote_now();
                         store(&map, FILL, FILL)?;
                         round.fetch_add(1usize, Full);
+                        wait_for_looks(&deadline);
                         map.clear(GFP_KERNEL)?;
+                        wait_for_looks(&deadline);
                         round.fetch_add(1usize, Full);
                         continue;
                     }

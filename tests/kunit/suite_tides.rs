@@ -6,9 +6,10 @@
 use kernel::prelude::*;
 use kernel::sync::atomic::{Acquire, Atomic, Relaxed, Release};
 
+use crate::context::atomically;
 use crate::keys::{Constant, Good, Mixed, Number, Truncated};
 use crate::scaled;
-use crate::support::{audit, filled, numbers, store, value, Numbers, Random, QUIET};
+use crate::support::{audit, filled, numbers, store, value, Numbers, Random, CROWDED};
 use crate::threads::{run_threads, Deadline};
 use crate::values::counted;
 
@@ -25,7 +26,7 @@ fn remove<K: Number>(map: &Numbers<K>, key: u64, way: u64) -> bool {
     match way % 3 {
         0 => map.delete(&key),
         1 => map.compare_and_delete_with(&key, |_| true).is_some(),
-        _ => map.try_delete(&key).is_some(),
+        _ => atomically(|| map.delete(&key)),
     }
 }
 
@@ -35,7 +36,7 @@ const LEVELS: [u64; 12] = [100, 10, 60, 0, 95, 50, 3, 80, 20, 100, 0, 40];
 /// A program of so many keys, with everything looked at between tides.
 fn program<K: Number>(keys: u64, seed: u64) -> Result {
     counted(|| {
-        let map = numbers::<K>(QUIET)?;
+        let map = numbers::<K>(CROWDED)?;
         let mut random = Random::new(crate::seed() + seed);
         let mut live = KVec::from_elem(false, keys as usize, GFP_KERNEL)?;
         for (turn, level) in LEVELS.into_iter().enumerate() {
@@ -108,7 +109,7 @@ fn tide<K: Number>(map: &Numbers<K>, keys: u64, random: &mut Random) -> Result {
 /// A walk, during which tides come and go.
 fn walk<K: Number>(keys: u64) -> Result {
     counted(|| {
-        let map = filled::<K>((0..keys).filter(|key| lasts(*key)), QUIET)?;
+        let map = filled::<K>((0..keys).filter(|key| lasts(*key)), CROWDED)?;
         let mut random = Random::new(crate::seed());
         let mut visits = KVec::from_elem(0u8, keys as usize, GFP_KERNEL)?;
         let (mut result, mut number) = (Ok(()), 0);
@@ -131,7 +132,7 @@ fn walk<K: Number>(keys: u64) -> Result {
 /// Lookups and walks, in threads of their own, find what is there throughout.
 fn threads<K: Number>(keys: u64) -> Result {
     counted(|| {
-        let map = filled::<K>((0..keys).filter(|key| lasts(*key)), QUIET)?;
+        let map = filled::<K>((0..keys).filter(|key| lasts(*key)), CROWDED)?;
         let found = Atomic::new(0usize);
         let walks = Atomic::new(0usize);
         let busy = Atomic::new(true);

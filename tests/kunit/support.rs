@@ -47,9 +47,17 @@ macro_rules! check_eq {
     };
 }
 
-/// Says something in the log of the test, if this is its thread, and on the console.
+unsafe extern "C" {
+    // The library's own helpers are part of every module that has the library.
+    safe fn syncmap_helper_preemptible() -> bool;
+}
+
+/// Says something on the console; and in the log of the test, if this is its thread, and may sleep.
 pub(crate) fn report(args: fmt::Arguments<'_>) {
     pr_err!("    # {}\n", args);
+    if !syncmap_helper_preemptible() {
+        return;
+    }
     // SAFETY: May be called at any time.
     let test = unsafe { bindings::kunit_get_current_test() };
     // SAFETY: The test is running in this very thread.
@@ -73,6 +81,15 @@ pub(crate) const QUIET: Options = Options {
     limits: Limits::NONE,
     account: None,
     sweep: false,
+};
+
+/// The same of one whose keys may share their hashes, however many they are.
+pub(crate) const CROWDED: Options = Options {
+    limits: Limits {
+        chain: usize::MAX,
+        ..Limits::NONE
+    },
+    ..QUIET
 };
 
 /// Makes a map.

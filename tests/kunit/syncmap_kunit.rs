@@ -26,6 +26,7 @@ mod values;
 
 mod suite_chains;
 mod suite_context;
+mod suite_expunged;
 mod suite_hashes;
 mod suite_limits;
 mod suite_map;
@@ -35,6 +36,7 @@ mod suite_oracle;
 mod suite_pointers;
 mod suite_random;
 mod suite_range;
+mod suite_reserve;
 mod suite_states;
 mod suite_table;
 mod suite_threads;

@@ -6,7 +6,7 @@ use kernel::bindings;
 use kernel::error::from_err_ptr;
 use kernel::prelude::*;
 use kernel::sync::atomic::{Acquire, Atomic, Relaxed, Release};
-use kernel::sync::Completion;
+use kernel::sync::{rcu, Completion};
 use kernel::time::{Instant, Monotonic};
 
 type Body<'b> = dyn Fn(usize) -> Result + Sync + 'b;
@@ -89,6 +89,29 @@ pub(crate) fn run_threads(number: usize, body: &Body<'_>) -> Result {
     }
     check_eq!(failures.load(Relaxed), 0, "threads have failed");
     Ok(())
+}
+
+/// Runs `body` while a reader is in its section, so that no grace period ends: nothing that is retired
+/// comes back. It must not wait for that.
+pub(crate) fn under_a_reader(body: &(dyn Fn() -> Result + Sync)) -> Result {
+    let (reading, done) = (&Atomic::new(false), &Atomic::new(false));
+    run_threads(2, &|number| {
+        if number == 0 {
+            let _guard = rcu::read_lock();
+            reading.store(true, Release);
+            while !done.load(Acquire) {
+                core::hint::spin_loop();
+            }
+            return Ok(());
+        }
+        while !reading.load(Acquire) {
+            // SAFETY: A kernel thread may always yield.
+            unsafe { bindings::yield_() };
+        }
+        let result = body();
+        done.store(true, Release);
+        result
+    })
 }
 
 /// A time that passes.
