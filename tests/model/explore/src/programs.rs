@@ -11,6 +11,8 @@ pub struct Small {
     pub name: &'static str,
     /// Whether the map sweeps by itself.
     pub sweeps: bool,
+    /// How many keys the map may have, if that is limited.
+    pub limit: Option<usize>,
     /// What was before: nothing is tried there.
     pub first: Act,
     /// What is done at once.
@@ -27,6 +29,7 @@ pub struct Small {
 const NOTHING: Small = Small {
     name: "",
     sweeps: false,
+    limit: None,
     first: |_| (),
     threads: &[],
     late: false,
@@ -39,6 +42,7 @@ const A: u64 = 1;
 const B: u64 = 2;
 const C: u64 = 3;
 const D: u64 = 4;
+const E: u64 = 5;
 
 /// A key whose hash lies so many hundredths up.
 const fn up(hundredths: u64) -> u64 {
@@ -71,6 +75,48 @@ fn expunged(a: &mut Actor<'_>) {
     a.store(C, 1);
 }
 
+/// A in both tables, which was Expunged and is on the list; B in both, C in dirty only.
+fn revived(a: &mut Actor<'_>) {
+    expunged(a);
+    a.store(A, 2);
+}
+
+/// A in read, Expunged again, and still on the list that went with the table before, which is about to
+/// be settled; B and C in both tables, D in dirty only.
+fn settling(a: &mut Actor<'_>) {
+    revived(a);
+    // Nothing is settled before this ends.
+    a.section(|a| {
+        a.interrupt(|a| {
+            a.map.promote_now();
+            a.delete(A);
+            a.store(D, 1);
+        });
+    });
+}
+
+/// A in read, Deleted, and alone there.
+fn left(a: &mut Actor<'_>) {
+    a.store(A, 1);
+    a.compare_and_delete(A, 1);
+}
+
+/// Of three keys in read, A and C are live, and B is Deleted: it was so in dirty before C came, from
+/// where compare_and_delete() does not remove it, and nothing is left out of a dirty that is read as well.
+fn two_of_three(a: &mut Actor<'_>) {
+    a.store(A, 1);
+    a.store(B, 1);
+    a.compare_and_delete(B, 1);
+    a.store(C, 1);
+    a.map.promote_now();
+}
+
+/// The same, and A is Deleted, too.
+fn one_of_three(a: &mut Actor<'_>) {
+    two_of_three(a);
+    a.delete(A);
+}
+
 /// A segment in which there is room for no more.
 fn full(a: &mut Actor<'_>) {
     for hundredths in 0..84 {
@@ -85,6 +131,19 @@ pub const PROGRAMS: &[Small] = &[
         name: "store-delete",
         first: read,
         threads: &[|a| a.store(A, 2), |a| a.load_and_delete(A)],
+        ..NOTHING
+    },
+    // The count of keys is never too low, or it would be below zero here.
+    Small {
+        name: "store-delete-new",
+        first: left,
+        threads: &[
+            |a| a.store(A, 2),
+            |a| {
+                a.load_and_delete(A);
+                a.store(B, 1);
+            },
+        ],
         ..NOTHING
     },
     // A new dirty is made without A, which is stored to.
@@ -133,6 +192,129 @@ pub const PROGRAMS: &[Small] = &[
                 a.get(A);
                 a.walk();
             },
+        ],
+        ..NOTHING
+    },
+    // The list that A is on is settled meanwhile, and A goes to another one, or not.
+    Small {
+        name: "settle-revive",
+        first: settling,
+        threads: &[|a| a.store(A, 3), |a| a.get(A)],
+        last: |a| a.map.promote_now(),
+        ..NOTHING
+    },
+    Small {
+        name: "settled-revive",
+        first: settling,
+        threads: &[
+            |a| {
+                a.map.drain();
+                a.store(A, 3);
+            },
+            |a| a.get(A),
+        ],
+        last: |a| a.map.promote_now(),
+        ..NOTHING
+    },
+    Small {
+        name: "settle-promote",
+        first: settling,
+        threads: &[|a| a.map.promote_now(), |a| a.store(A, 3)],
+        last: |a| a.map.promote_now(),
+        ..NOTHING
+    },
+    Small {
+        name: "settle-promote-load",
+        first: settling,
+        threads: &[
+            |a| a.map.promote_now(),
+            |a| {
+                a.get(A);
+                a.get(A);
+            },
+        ],
+        ..NOTHING
+    },
+    Small {
+        name: "settle-sweep",
+        first: settling,
+        threads: &[|a| a.map.sweep(), |a| a.store(A, 3)],
+        last: |a| a.map.promote_now(),
+        ..NOTHING
+    },
+    // A is unlinked by a sweep while it is Deleted, and on a list.
+    Small {
+        name: "settle-sweep-deleted",
+        first: settling,
+        threads: &[
+            |a| {
+                a.store(A, 3);
+                a.delete(A);
+                a.map.sweep();
+            },
+            |a| a.get(A),
+        ],
+        last: |a| a.map.promote_now(),
+        ..NOTHING
+    },
+    // Revived and expunged by two dirties more.
+    Small {
+        name: "settle-twice",
+        first: settling,
+        threads: &[
+            |a| {
+                a.store(A, 3);
+                a.map.promote_now();
+                a.delete(A);
+                a.store(E, 1);
+                a.map.promote_now();
+            },
+            |a| a.get(A),
+        ],
+        ..NOTHING
+    },
+    Small {
+        name: "settle-twice-revive",
+        first: revived,
+        threads: &[
+            |a| {
+                a.map.promote_now();
+                a.delete(A);
+                a.store(D, 1);
+                a.map.promote_now();
+            },
+            |a| a.store(A, 3),
+        ],
+        last: |a| a.map.promote_now(),
+        ..NOTHING
+    },
+    // The table that Clear puts aside has an entry that is on the list of the other one.
+    Small {
+        name: "clear-revived",
+        first: revived,
+        threads: &[|a| a.clear(), |a| a.get(A)],
+        ..NOTHING
+    },
+    // ... and that of one that was retired before.
+    Small {
+        name: "clear-settle",
+        first: |a| {
+            revived(a);
+            a.section(|a| a.map.promote_now());
+        },
+        threads: &[|a| a.clear(), |a| a.store(A, 3)],
+        last: |a| a.clear(),
+        ..NOTHING
+    },
+    Small {
+        name: "clear-settle-expunged",
+        first: settling,
+        threads: &[
+            |a| {
+                a.clear();
+                a.store(A, 3);
+            },
+            |a| a.get(A),
         ],
         ..NOTHING
     },
@@ -286,11 +468,45 @@ pub const PROGRAMS: &[Small] = &[
         last: |a| a.map.promote_now(),
         ..NOTHING
     },
+    // What is deleted while its region is being swept is marked for the next sweep.
+    Small {
+        name: "sweep-delete",
+        first: deleted,
+        threads: &[|a| a.map.sweep(), |a| a.delete(B)],
+        ..NOTHING
+    },
+    Small {
+        name: "sweep-new",
+        first: deleted,
+        threads: &[|a| a.map.sweep(), |a| a.store(C, 1)],
+        last: |a| a.expect_swept(),
+        ..NOTHING
+    },
+    Small {
+        name: "sweep-promote",
+        first: expunged,
+        threads: &[
+            |a| a.map.sweep(),
+            |a| {
+                a.delete(B);
+                a.map.promote_now();
+            },
+        ],
+        ..NOTHING
+    },
     Small {
         name: "worker-sweeps",
         sweeps: true,
         first: read,
         threads: &[|a| a.delete(A), |a| a.store(A, 2)],
+        ..NOTHING
+    },
+    // The worker is asked again while it sweeps.
+    Small {
+        name: "worker-sweeps-again",
+        sweeps: true,
+        first: deleted,
+        threads: &[|a| a.delete(B), |a| a.interrupt(|a| a.store(A, 2))],
         ..NOTHING
     },
     // Both ask the worker for something, from where interrupts are off.
@@ -301,7 +517,7 @@ pub const PROGRAMS: &[Small] = &[
             amended(a);
             a.get(C);
         },
-        threads: &[|_| (), |a| a.try_delete(A), |a| a.get(C)],
+        threads: &[|_| (), |a| a.load_and_delete(A), |a| a.get(C)],
         late: true,
         ..NOTHING
     },
@@ -372,6 +588,99 @@ pub const PROGRAMS: &[Small] = &[
         last: |a| a.map.promote_now(),
         ..NOTHING
     },
+    // New keys that may not sleep: in an interrupt handler, or where one has come.
+    Small {
+        name: "interrupt-new",
+        first: deleted,
+        threads: &[|a| a.store(C, 1), |a| a.interrupt(|a| a.store(D, 1))],
+        last: |a| a.map.promote_now(),
+        ..NOTHING
+    },
+    Small {
+        name: "interrupt-grows",
+        first: |a| (1..=6).for_each(|key| a.store(key, 1)),
+        threads: &[
+            |a| a.interrupt(|a| a.store(7, 1)),
+            |a| {
+                a.store(8, 1);
+                a.store(9, 1);
+            },
+        ],
+        ..NOTHING
+    },
+    Small {
+        name: "interrupt-promotes",
+        first: amended,
+        threads: &[
+            |a| {
+                a.load(B);
+                a.load(B);
+            },
+            |a| {
+                a.interrupt(|a| {
+                    a.load(C);
+                    a.load_or_store(C, 1);
+                });
+            },
+        ],
+        ..NOTHING
+    },
+    Small {
+        name: "interrupt-clears",
+        first: amended,
+        threads: &[|a| a.interrupt(Actor::clear), |a| a.store(C, 1)],
+        ..NOTHING
+    },
+    Small {
+        name: "new-promote",
+        first: expunged,
+        threads: &[|a| a.store(D, 1), |a| a.map.promote_now(), |a| a.get(C)],
+        ..NOTHING
+    },
+    // A new dirty begins, in place or apart, as the old one is promoted.
+    Small {
+        name: "new-promote-new",
+        first: revived,
+        threads: &[
+            |a| {
+                a.delete(A);
+                a.store(D, 1);
+            },
+            |a| {
+                a.map.promote_now();
+                a.store(E, 1);
+            },
+        ],
+        last: |a| a.map.promote_now(),
+        ..NOTHING
+    },
+    // Only dirty has C.
+    Small {
+        name: "delete-new-apart",
+        first: expunged,
+        threads: &[|a| a.load_and_delete(C), |a| a.store(C, 2)],
+        last: |a| a.map.promote_now(),
+        ..NOTHING
+    },
+    Small {
+        name: "delete-promote",
+        first: amended,
+        threads: &[|a| a.load_and_delete(B), |a| a.map.promote_now()],
+        ..NOTHING
+    },
+    Small {
+        name: "delete-clear",
+        first: amended,
+        threads: &[
+            |a| a.load_and_delete(B),
+            |a| {
+                a.clear();
+                a.store(B, 2);
+            },
+        ],
+        last: |a| a.map.promote_now(),
+        ..NOTHING
+    },
     Small {
         name: "delete-new",
         first: amended,
@@ -382,7 +691,11 @@ pub const PROGRAMS: &[Small] = &[
     Small {
         name: "delete-new-load",
         first: amended,
-        threads: &[|a| a.delete(B), |a| a.get(B), |a| a.try_delete(B)],
+        threads: &[
+            |a| a.delete(B),
+            |a| a.get(B),
+            |a| a.interrupt(|a| a.load_and_delete(B)),
+        ],
         ..NOTHING
     },
     Small {
@@ -394,6 +707,20 @@ pub const PROGRAMS: &[Small] = &[
     Small {
         name: "clear-new",
         first: amended,
+        threads: &[|a| a.clear(), |a| a.store(C, 2)],
+        last: |a| a.map.promote_now(),
+        ..NOTHING
+    },
+    Small {
+        name: "clear-new-apart",
+        first: expunged,
+        threads: &[|a| a.clear(), |a| a.store(D, 2)],
+        last: |a| a.map.promote_now(),
+        ..NOTHING
+    },
+    Small {
+        name: "clear-new-dirty",
+        first: deleted,
         threads: &[|a| a.clear(), |a| a.store(C, 2)],
         last: |a| a.map.promote_now(),
         ..NOTHING
@@ -494,6 +821,145 @@ pub const PROGRAMS: &[Small] = &[
             |a| a.compare_and_delete(A, 1),
             |a| a.load(A),
         ],
+        ..NOTHING
+    },
+    // The last key that there may be goes as another one comes.
+    Small {
+        name: "limit-delete-new",
+        limit: Some(1),
+        first: |a| a.store(A, 1),
+        threads: &[
+            |a| a.load_and_delete(A),
+            |a| {
+                a.get(A);
+                a.store(B, 2);
+            },
+        ],
+        ..NOTHING
+    },
+    Small {
+        name: "limit-delete-store",
+        limit: Some(2),
+        first: two_of_three,
+        threads: &[
+            |a| a.load_and_delete(A),
+            |a| {
+                a.get(A);
+                a.store(B, 2);
+            },
+        ],
+        ..NOTHING
+    },
+    Small {
+        name: "limit-delete-dirty",
+        limit: Some(2),
+        first: |a| {
+            a.store(A, 1);
+            a.map.promote_now();
+            a.store(B, 1);
+        },
+        threads: &[
+            |a| a.load_and_delete(B),
+            |a| {
+                a.get(B);
+                a.load_or_store(C, 2);
+            },
+        ],
+        ..NOTHING
+    },
+    // There is room for one of them.
+    Small {
+        name: "limit-new-new",
+        limit: Some(2),
+        first: |a| a.store(A, 1),
+        threads: &[|a| a.store(B, 1), |a| a.interrupt(|a| a.store(C, 1))],
+        ..NOTHING
+    },
+    Small {
+        name: "limit-store-store",
+        limit: Some(2),
+        first: one_of_three,
+        threads: &[|a| a.store(A, 2), |a| a.store(B, 2)],
+        ..NOTHING
+    },
+    Small {
+        name: "limit-same-key",
+        limit: Some(1),
+        first: left,
+        threads: &[|a| a.store(A, 2), |a| a.load_or_store(A, 3)],
+        ..NOTHING
+    },
+    Small {
+        name: "limit-new-store",
+        limit: Some(3),
+        first: two_of_three,
+        threads: &[|a| a.store(D, 2), |a| a.store(B, 2)],
+        ..NOTHING
+    },
+    // The other one is no other key.
+    Small {
+        name: "limit-same-new",
+        limit: Some(1),
+        threads: &[|a| a.store(A, 1), |a| a.load_or_store(A, 2)],
+        ..NOTHING
+    },
+    // What is there may be overwritten.
+    Small {
+        name: "limit-overwrite",
+        limit: Some(2),
+        first: two_of_three,
+        threads: &[
+            |a| a.swap(A, 2),
+            |a| a.store(B, 2),
+            |a| a.compare_and_swap(A, 1, 3),
+        ],
+        ..NOTHING
+    },
+    // An entry that is Expunged is revived, or not.
+    Small {
+        name: "limit-revive",
+        limit: Some(2),
+        first: |a| {
+            deleted(a);
+            a.store(C, 1);
+        },
+        threads: &[|a| a.compare_and_delete(B, 1), |a| a.store(A, 2)],
+        last: |a| a.map.promote_now(),
+        ..NOTHING
+    },
+    Small {
+        name: "limit-clear",
+        limit: Some(2),
+        first: two_of_three,
+        threads: &[
+            |a| {
+                a.clear();
+                a.store(C, 1);
+            },
+            |a| a.store(B, 2),
+        ],
+        ..NOTHING
+    },
+    Small {
+        name: "limit-clear-new",
+        limit: Some(1),
+        first: |a| a.store(A, 1),
+        threads: &[
+            |a| {
+                a.clear();
+                a.store(B, 2);
+            },
+            |a| a.store(A, 2),
+            |a| a.get(A),
+        ],
+        ..NOTHING
+    },
+    Small {
+        name: "limit-sweep",
+        limit: Some(1),
+        sweeps: true,
+        first: |a| a.store(A, 1),
+        threads: &[|a| a.delete(A), |a| a.store(B, 2)],
         ..NOTHING
     },
     // There is no memory at some point, for once, or from then on.

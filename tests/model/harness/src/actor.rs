@@ -4,12 +4,17 @@
 
 use std::collections::BTreeSet;
 
-use kernel::alloc::flags::GFP_KERNEL;
+use kernel::alloc::flags::{GFP_ATOMIC, GFP_KERNEL};
+use kernel::alloc::Flags;
+use kernel::error::Error;
 use kernel::machine;
 use kernel::sync::rcu;
 use linearize::{Action, Operation};
-use syncmap::map::{LoadOrStore, Map};
+use syncmap::inspect::EntryState;
+use syncmap::map::Map;
 use syncmap::object::Fixed;
+use syncmap::outcome::LoadOrStore;
+use syncmap::quota::edquot;
 use syncmap::range::Cursor;
 use syncmap::value::Counted;
 
@@ -18,11 +23,18 @@ use crate::contents::{Name, Value};
 /// The maps of programs.
 pub type TinyMap = Map<Name, Counted<Fixed<Value>>>;
 
+/// What a store that has failed comes to.
+fn failed(error: Error, value: u64) -> Option<Action> {
+    (error == edquot()).then_some(Action::Full(value))
+}
+
 /// Someone who uses a map.
 pub struct Actor<'m> {
     /// The map.
     pub map: &'m TinyMap,
     thread: u64,
+    /// How it allocates.
+    flags: Flags,
     log: Vec<Operation>,
     live: usize,
 }
@@ -33,6 +45,7 @@ impl<'m> Actor<'m> {
         Actor {
             map,
             thread,
+            flags: GFP_KERNEL,
             log: Vec::new(),
             live: 0,
         }
@@ -41,6 +54,20 @@ impl<'m> Actor<'m> {
     /// What it has done.
     pub fn into_log(self) -> Vec<Operation> {
         self.log
+    }
+
+    /// Does something in an interrupt handler, where nothing may sleep.
+    pub fn interrupt(&mut self, act: impl FnOnce(&mut Self)) {
+        let flags = std::mem::replace(&mut self.flags, GFP_ATOMIC);
+        machine::interrupt(|| act(self));
+        self.flags = flags;
+    }
+
+    /// Does something in a read-side section: until it ends, nothing is freed.
+    pub fn section(&mut self, act: impl FnOnce(&mut Self)) {
+        let guard = rcu::read_lock();
+        act(self);
+        drop(guard);
     }
 
     fn done(&mut self, key: Option<u64>, act: impl FnOnce(&TinyMap) -> Option<Action>) -> Action {
@@ -95,31 +122,24 @@ impl<'m> Actor<'m> {
     }
 
     pub fn store(&mut self, key: u64, value: u64) {
+        let flags = self.flags;
         self.done(Some(key), |map| {
-            let done = map.store(Name::of(key), Value::new(value), GFP_KERNEL);
-            done.is_ok().then_some(Action::Store(value))
-        });
-    }
-
-    /// A store that may neither sleep nor make a key.
-    pub fn try_store(&mut self, key: u64, value: u64) {
-        self.done(Some(key), |map| {
-            let value_node = map.prepare(Value::new(value), GFP_KERNEL).ok()?;
-            let old = map.try_store(&Name::of(key), value_node).ok()?;
-            Some(Action::Swap(value, old.map(|old| old.get())))
+            match map.store(Name::of(key), Value::new(value), flags) {
+                Ok(()) => Some(Action::Store(value)),
+                Err(e) => failed(e.error, value),
+            }
         });
     }
 
     pub fn load_or_store(&mut self, key: u64, value: u64) {
+        let flags = self.flags;
         self.done(Some(key), |map| {
-            match map
-                .load_or_store(Name::of(key), Value::new(value), GFP_KERNEL)
-                .ok()?
-            {
-                LoadOrStore::Loaded(actual, _) => {
+            match map.load_or_store(Name::of(key), Value::new(value), flags) {
+                Ok(LoadOrStore::Loaded(actual, _)) => {
                     Some(Action::LoadOrStore(value, actual.get(), true))
                 }
-                LoadOrStore::Stored => Some(Action::LoadOrStore(value, value, false)),
+                Ok(LoadOrStore::Stored) => Some(Action::LoadOrStore(value, value, false)),
+                Err(e) => failed(e.error, value),
             }
         });
     }
@@ -138,27 +158,21 @@ impl<'m> Actor<'m> {
         });
     }
 
-    /// A delete for an interrupt handler.
-    pub fn try_delete(&mut self, key: u64) {
-        self.done(Some(key), |map| {
-            let old = map.try_delete(&Name::of(key));
-            Some(Action::LoadAndDelete(old.map(|old| old.get())))
-        });
-    }
-
     pub fn swap(&mut self, key: u64, value: u64) {
+        let flags = self.flags;
         self.done(Some(key), |map| {
-            let old = map
-                .swap(Name::of(key), Value::new(value), GFP_KERNEL)
-                .ok()?;
-            Some(Action::Swap(value, old.map(|old| old.get())))
+            match map.swap(Name::of(key), Value::new(value), flags) {
+                Ok(old) => Some(Action::Swap(value, old.map(|old| old.get()))),
+                Err(e) => failed(e.error, value),
+            }
         });
     }
 
     pub fn compare_and_swap(&mut self, key: u64, old: u64, new: u64) {
+        let flags = self.flags;
         self.done(Some(key), |map| {
             let expected = Value::new(old);
-            match map.compare_and_swap(&Name::of(key), &expected, Value::new(new), GFP_KERNEL) {
+            match map.compare_and_swap(&Name::of(key), &expected, Value::new(new), flags) {
                 Ok(_) => Some(Action::CompareAndSwap(old, new, true)),
                 Err(error) if error.error.is_none() => {
                     Some(Action::CompareAndSwap(old, new, false))
@@ -178,9 +192,8 @@ impl<'m> Actor<'m> {
     }
 
     pub fn clear(&mut self) {
-        self.done(None, |map| {
-            map.clear(GFP_KERNEL).ok().map(|()| Action::Clear)
-        });
+        let flags = self.flags;
+        self.done(None, |map| map.clear(flags).ok().map(|()| Action::Clear));
     }
 
     pub fn range(&mut self) {
@@ -205,6 +218,20 @@ impl<'m> Actor<'m> {
             }
             Some(Action::Range(visited))
         });
+    }
+
+    /// Complains if there are deleted keys, after a sweep that should have found them.
+    pub fn expect_swept(&self) {
+        let dirty = self.map.inspect(|_, name, state| {
+            let live = state == EntryState::Live;
+            assert!(live, "key {} is {state:?} after a sweep", name.number);
+        });
+        let stats = self.map.stats();
+        let slots = match dirty.amended {
+            true => dirty.count,
+            false => stats.read_slots,
+        };
+        assert_eq!(slots, stats.entries, "the number of slots is wrong");
     }
 
     /// What a map would record that loses it.

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use linearize::{check, History};
 
-use crate::{Effort, Mix, Test};
+use crate::{Effort, Fault, Mix, Test};
 
 /// The seed of what is running, for who has to tell why it has failed.
 static SEED: AtomicU64 = AtomicU64::new(0);
@@ -31,7 +31,7 @@ fn all_right(effort: Effort, play: impl Fn(u64) -> History) -> String {
         let history = play(seed);
         crate::judge(&history);
         histories += 1;
-        operations += history.len();
+        operations += history.operations.len();
     }
     assert!(histories > 0, "there was no time");
     format!(
@@ -40,11 +40,16 @@ fn all_right(effort: Effort, play: impl Fn(u64) -> History) -> String {
     )
 }
 
-/// Runs programs on a map that loses stores, which must be noticed.
-fn noticed(effort: Effort, play: impl Fn(u64) -> History) -> String {
-    let limit = 1000;
-    let bad = (0..limit).find(|number| check(&play(effort.seed + number)).is_err());
-    let bad = bad.expect("a map that loses stores is taken for linearizable");
+/// Runs programs of which something is wrong with the histories, which must be noticed.
+fn noticed(effort: Effort, fault: Fault, play: impl Fn(u64) -> History) -> String {
+    let bad = (0..1000).find(|number| {
+        let mut history = play(effort.seed + number);
+        if let Fault::Limit(limit) = fault {
+            history.limit = Some(limit);
+        }
+        check(&history).is_err()
+    });
+    let bad = bad.expect("what is not linearizable is taken for it");
     format!("noticed in history {}", bad + 1)
 }
 
@@ -52,9 +57,9 @@ fn noticed(effort: Effort, play: impl Fn(u64) -> History) -> String {
 pub fn tests(mixes: &[(&str, Mix)], play: fn(Mix, u64) -> History) -> Vec<Test> {
     let test = |(name, mix): &(&str, Mix)| {
         let mix = *mix;
-        let run: Box<dyn Fn(Effort) -> String + Sync> = match mix.broken {
-            false => Box::new(move |effort| all_right(effort, |seed| play(mix, seed))),
-            true => Box::new(move |effort| noticed(effort, |seed| play(mix, seed))),
+        let run: Box<dyn Fn(Effort) -> String + Sync> = match mix.fault {
+            None => Box::new(move |effort| all_right(effort, |seed| play(mix, seed))),
+            Some(fault) => Box::new(move |effort| noticed(effort, fault, |seed| play(mix, seed))),
         };
         Test {
             name: name.to_string(),
@@ -70,7 +75,14 @@ const SMALL: Mix = Mix {
     keys: 3,
     hashes: 2,
     failing: false,
-    broken: false,
+    limit: None,
+    fault: None,
+};
+
+const LIMITED: Mix = Mix {
+    keys: 5,
+    limit: Some(3),
+    ..SMALL
 };
 
 /// What is run.
@@ -122,11 +134,43 @@ pub const MIXES: &[(&str, Mix)] = &[
             ..SMALL
         },
     ),
+    // Stores at the limit, overwriting, and deletes that make room.
+    ("limit-3", LIMITED),
+    (
+        "limit-1",
+        Mix {
+            keys: 3,
+            limit: Some(1),
+            ..LIMITED
+        },
+    ),
+    (
+        "limit-3-failing",
+        Mix {
+            failing: true,
+            ..LIMITED
+        },
+    ),
     (
         "lost-stores",
         Mix {
-            broken: true,
+            fault: Some(Fault::LostStores),
             ..SMALL
+        },
+    ),
+    // One key too many, and refused too early.
+    (
+        "limit-exceeded",
+        Mix {
+            fault: Some(Fault::Limit(2)),
+            ..LIMITED
+        },
+    ),
+    (
+        "limit-not-reached",
+        Mix {
+            fault: Some(Fault::Limit(4)),
+            ..LIMITED
         },
     ),
 ];

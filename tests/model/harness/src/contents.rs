@@ -94,6 +94,7 @@ impl Value {
 
     /// The number.
     pub fn get(&self) -> u64 {
+        machine::without_lock("looking at a value");
         machine::check_alive(self);
         assert_eq!(
             self.number ^ SEAL,
@@ -112,6 +113,7 @@ impl PartialEq for Value {
 
 impl Drop for Value {
     fn drop(&mut self) {
+        machine::without_lock("dropping a value");
         assert_eq!(self.number ^ SEAL, self.seal, "a value is dropped twice");
         self.seal = 0;
         ALIVE.fetch_sub(1, Relaxed);

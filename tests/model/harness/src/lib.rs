@@ -10,7 +10,7 @@ mod runner;
 
 pub use actor::{Actor, TinyMap};
 pub use contents::{values_alive, Name, Value};
-pub use mix::{mix, Mix};
+pub use mix::{mix, Fault, Mix};
 pub use runner::{main, Effort, Test};
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,7 +21,7 @@ use kernel::alloc::{InPlaceInit, KBox};
 use kernel::machine::{self, Failing};
 use kernel::workqueue::with_interrupts_off;
 use linearize::{History, Operation};
-use syncmap::Options;
+use syncmap::{Limits, Options};
 
 /// What a thread of a program does.
 pub type Act = Box<dyn FnOnce(&mut Actor<'_>) + Send>;
@@ -30,6 +30,8 @@ pub type Act = Box<dyn FnOnce(&mut Actor<'_>) + Send>;
 pub struct Program {
     /// Whether the map sweeps by itself.
     pub sweeps: bool,
+    /// How many keys the map may have, if that is limited.
+    pub limit: Option<usize>,
     /// What was before.
     pub first: Act,
     /// At once.
@@ -47,7 +49,19 @@ pub struct Program {
 ///
 /// Complains about all that is wrong but the history itself.
 pub fn run(program: Program) -> History {
+    History {
+        limit: program.limit,
+        operations: play(program),
+    }
+}
+
+fn play(program: Program) -> Vec<Operation> {
+    let limits = Limits {
+        entries: program.limit.unwrap_or(Limits::NONE.entries),
+        ..Limits::NONE
+    };
     let options = Options {
+        limits,
         sweep: program.sweeps,
         ..Options::default()
     };
@@ -107,6 +121,14 @@ pub fn run(program: Program) -> History {
     let live = actor.live();
     history.extend(actor.into_log());
     assert_eq!(map.len(), live, "the number of keys is wrong");
+    if program.sweeps && machine::SKIPS_TIME {
+        kernel::workqueue::finish();
+    } else {
+        // Real threads would have to wait until it is time.
+        map.drain();
+        map.sweep();
+    }
+    Actor::new(map, 0).expect_swept();
     drop(owner);
     assert_eq!(values_alive(), 0, "values are never dropped");
     history

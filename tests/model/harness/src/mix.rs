@@ -6,6 +6,15 @@ use kernel::machine::{self, Failing};
 
 use crate::{Act, Actor, Program};
 
+/// What can be wrong with a map, or the history of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// One store in ten is lost.
+    LostStores,
+    /// The limit is said to be another one.
+    Limit(usize),
+}
+
 /// What there is to choose from.
 #[derive(Clone, Copy)]
 pub struct Mix {
@@ -19,8 +28,10 @@ pub struct Mix {
     pub hashes: u64,
     /// Whether allocations fail now and then.
     pub failing: bool,
-    /// Whether one store in ten is lost: for those who are to notice that.
-    pub broken: bool,
+    /// How many keys the map may have, if that is limited.
+    pub limit: Option<usize>,
+    /// What is wrong, for the judge to notice.
+    pub fault: Option<Fault>,
 }
 
 /// Numbers by chance: splitmix64.
@@ -58,7 +69,7 @@ impl Mix {
                 if self.failing && chance.below(8) == 0 {
                     machine::fail(Failing::Once(chance.below(4) as usize));
                 }
-                if self.broken && chance.below(10) == 0 {
+                if self.fault == Some(Fault::LostStores) && chance.below(10) == 0 {
                     actor.pretend_to_store(key, value);
                     continue;
                 }
@@ -78,11 +89,12 @@ fn step(actor: &mut Actor<'_>, choice: u64, key: u64, value: u64, last: &mut u64
         }
         25..=34 => actor.get(key),
         35..=54 => actor.store(key, value),
-        55..=59 => actor.try_store(key, value),
-        60..=67 => actor.load_or_store(key, value),
+        55..=59 => actor.interrupt(|a| a.store(key, value)),
+        60..=65 => actor.load_or_store(key, value),
+        66..=67 => actor.interrupt(|a| a.load_or_store(key, value)),
         68..=77 => actor.load_and_delete(key),
         78..=82 => actor.delete(key),
-        83..=86 => actor.try_delete(key),
+        83..=86 => actor.interrupt(|a| a.load_and_delete(key)),
         87..=93 => actor.swap(key, value),
         94..=101 => actor.compare_and_swap(key, *last, value),
         102..=106 => actor.compare_and_delete(key, *last),
@@ -90,7 +102,8 @@ fn step(actor: &mut Actor<'_>, choice: u64, key: u64, value: u64, last: &mut u64
         112..=114 => actor.map.promote_now(),
         115..=117 => actor.map.sweep(),
         118 => actor.map.drain(),
-        _ => actor.clear(),
+        _ if value & 1 == 0 => actor.clear(),
+        _ => actor.interrupt(Actor::clear),
     }
 }
 
@@ -104,6 +117,7 @@ pub fn mix(mix: Mix, seed: u64) -> Program {
     };
     Program {
         late: false,
+        limit: mix.limit,
         sweeps: seed & 1 == 0,
         first: Box::new(fill),
         threads: (0..mix.threads)

@@ -41,7 +41,8 @@ pub mod flags {
     use super::{bindings, Flags};
 
     pub const GFP_KERNEL: Flags = Flags(bindings::GFP_KERNEL);
-    pub const GFP_ATOMIC: Flags = Flags(1 << 3);
+    pub const GFP_ATOMIC: Flags = Flags((1 << 5) | (1 << 11));
+    pub const GFP_NOWAIT: Flags = Flags((1 << 11) | (1 << 9));
     pub const __GFP_ZERO: Flags = Flags(1 << 8);
     pub const __GFP_NOWARN: Flags = Flags(1 << 9);
 }
@@ -59,7 +60,7 @@ impl NumaNode {
 pub trait Allocator {
     /// Allocates.
     fn alloc(layout: Layout, flags: Flags, _: NumaNode) -> Result<NonNull<[u8]>, AllocError> {
-        if flags.contains(flags::GFP_KERNEL) {
+        if flags.0 & (1 << bindings::___GFP_DIRECT_RECLAIM_BIT) != 0 {
             machine::might_sleep("an allocation");
         }
         let zeroed = flags.contains(flags::__GFP_ZERO);

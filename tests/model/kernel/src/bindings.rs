@@ -6,6 +6,7 @@
 
 use crate::ffi::{c_int, c_uint, c_void};
 use crate::machine;
+pub use crate::sync::lock::{lock_class_key, raw_spinlock_t};
 pub use crate::workqueue::{
     cancel_delayed_work_sync, delayed_work, flush_rcu_work, irq_work, irq_work_queue,
     irq_work_sync, rcu_work, synchronize_rcu, wait_queue_head, work_struct,

@@ -44,8 +44,8 @@ pub mod code {
 
     pub const EINTR: Error = Error(-4);
     pub const E2BIG: Error = Error(-7);
-    pub const EAGAIN: Error = Error(-11);
     pub const ENOMEM: Error = Error(-12);
     pub const EBUSY: Error = Error(-16);
     pub const EINVAL: Error = Error(-22);
+    pub const ENOSPC: Error = Error(-28);
 }

@@ -13,8 +13,8 @@
 //!
 //! On the first two, which run all threads in one and know every allocation, these are errors, and
 //! end the program: access to freed memory; freeing what somebody in a read-side section has looked
-//! at; freeing twice; memory left at the end; sleeping in a read-side section or an interrupt
-//! handler; and, on loom, looking at an object without having synchronised with whoever made it.
+//! at; freeing twice; memory left at the end; sleeping in a read-side section, an interrupt handler, or
+//! with interrupts off; allocating, freeing, waking up or queueing with a lock held; and, on loom, looking at an object without having synchronised with whoever made it.
 
 pub mod alloc;
 pub mod bindings;
@@ -32,6 +32,9 @@ pub mod workqueue;
 pub mod ffi {
     pub use core::ffi::{c_char, c_int, c_uint, c_void};
     /// As in the kernel, as large as a pointer.
+    #[expect(non_camel_case_types)]
+    pub type c_long = isize;
+    /// Likewise.
     #[expect(non_camel_case_types)]
     pub type c_ulong = usize;
 }

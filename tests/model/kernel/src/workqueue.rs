@@ -2,7 +2,7 @@
 
 //! Work queues, interrupt work, wait queues: one thread runs it all.
 
-use crate::ffi::{c_int, c_ulong, c_void};
+use crate::ffi::{c_long, c_ulong, c_void};
 use crate::machine::{self, GracePeriod, Order, Place, Thread};
 
 type WorkFunction = unsafe extern "C" fn(*mut work_struct);
@@ -155,6 +155,13 @@ pub(crate) fn shut_down() {
     });
     assert_eq!(left, 0, "work is left");
     wake_worker();
+}
+
+/// Waits until nothing is queued, nor being run.
+pub fn finish() {
+    wait(FINISHED, || {
+        queue(|queue| queue.items.is_empty() && queue.running.is_none())
+    });
 }
 
 /// Waits until nothing is being run.
@@ -312,7 +319,7 @@ pub fn with_interrupts_off<R>(act: impl FnOnce() -> R) -> R {
         // SAFETY: Or the machine complains.
         machine::interrupt(|| unsafe { run_interrupt(work) });
     }
-    machine::end_section(section);
+    machine::end_interrupts_off(section);
     done
 }
 
@@ -320,6 +327,12 @@ pub fn with_interrupts_off<R>(act: impl FnOnce() -> R) -> R {
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
 pub fn with_interrupts_off<R>(act: impl FnOnce() -> R) -> R {
     act()
+}
+
+/// Whether this thread has interrupts off.
+pub(crate) fn is_masked() -> bool {
+    let me = machine::me();
+    queue(|queue| queue.masked.iter().any(|(who, _)| *who == me))
 }
 
 /// The kernel's `irq_work_claim`.
@@ -360,8 +373,9 @@ unsafe fn run_interrupt(work: *mut irq_work) {
 ///
 /// `work` was initialised, and remains valid until it has been synchronised with.
 pub unsafe fn irq_work_queue(work: *mut irq_work) -> bool {
-    let me = machine::me();
-    if queue(|queue| queue.masked.iter().any(|(who, _)| *who == me)) {
+    machine::without_lock("queueing");
+    if is_masked() {
+        let me = machine::me();
         // SAFETY: By the contract of the function.
         let claimed = unsafe { claim(work) };
         if claimed {
@@ -470,6 +484,7 @@ unsafe extern "C" fn syncmap_helper_init_waitqueue(queue: *mut wait_queue_head) 
 
 #[no_mangle]
 unsafe extern "C" fn syncmap_helper_queue_rcu_work(work: *mut rcu_work) -> bool {
+    machine::without_lock("queueing");
     if queue(|queue| queue.is_pending(work.addr())) {
         return false;
     }
@@ -482,6 +497,10 @@ unsafe extern "C" fn syncmap_helper_queue_rcu_work(work: *mut rcu_work) -> bool 
 
 #[no_mangle]
 unsafe extern "C" fn syncmap_helper_queue_delayed_work(work: *mut delayed_work, delay: c_ulong) {
+    machine::without_lock("queueing");
+    // It takes locks that whoever has interrupts off may hold.
+    let allowed = machine::is_preemptible() || machine::is_interrupted();
+    assert!(allowed, "delayed work is queued with interrupts off");
     let ticks = syncmap_helper_jiffies() + delay;
     enqueue(Item {
         work: work.addr(),
@@ -501,13 +520,14 @@ unsafe extern "C" fn syncmap_helper_wait_cycle(
     queue: *mut wait_queue_head,
     cycles: *const c_ulong,
     seen: c_ulong,
-) -> c_int {
+    _: c_ulong,
+) -> c_long {
     // SAFETY: By the contract of the function.
     let cycles = unsafe { Place::new(cycles.cast_mut()) };
     wait(queue.addr(), || {
         machine::load(cycles, Order::Relaxed) != seen as u64
     });
-    0
+    1
 }
 
 #[no_mangle]
@@ -527,7 +547,24 @@ unsafe extern "C" fn syncmap_helper_wait_cycle_or_idle(
 
 #[no_mangle]
 unsafe extern "C" fn syncmap_helper_wake_up_all(queue: *mut wait_queue_head) {
+    machine::without_lock("waking up");
     wake(queue.addr());
+}
+
+#[no_mangle]
+extern "C" fn syncmap_helper_preemptible() -> bool {
+    machine::is_preemptible()
+}
+
+#[no_mangle]
+extern "C" fn syncmap_helper_is_worker() -> bool {
+    let me = machine::current().id();
+    queue(|queue| queue.worker.as_ref().is_some_and(|who| who.id() == me))
+}
+
+#[no_mangle]
+extern "C" fn syncmap_helper_warn_ended_by_itself() {
+    panic!("a map is ended by a destructor of its own values");
 }
 
 #[no_mangle]

@@ -5,7 +5,8 @@
 //! A history is linearizable if every operation may be thought to have happened at one instant
 //! between its beginning and its end, in some order in which a map without concurrency gives the
 //! same results. Operations on different keys do not depend on each other, so each key is checked
-//! by itself, and the history is linearizable if all of them are (Herlihy and Wing, 1990).
+//! by itself, and the history is linearizable if all of them are (Herlihy and Wing, 1990). Where a map
+//! may only have so many keys, they do depend on each other: then all keys are checked together, too.
 //!
 //! # Text
 //!
@@ -28,9 +29,11 @@
 //! swap K V = OLD
 //! ```
 //!
-//! `ERROR` instead of results stands for an operation that has failed and had no effect. A line
-//! that begins with `# history` begins another history, each of which begins with an empty map.
-//! Other lines that begin with `#`, and empty ones, mean nothing.
+//! `ERROR` instead of results stands for an operation that has failed and had no effect, and `FULL`
+//! for a store that was refused because the map had as many other keys as it may have. A line that
+//! begins with `# history` begins another history, each of which begins with an empty map. `# limit N`
+//! before its first operation says how many keys that map may have. Other lines that begin with `#`,
+//! and empty ones, mean nothing.
 //!
 //! # What is checked, and what is not
 //!
@@ -40,14 +43,17 @@
 //!
 //! Clear and Range concern all keys, and are taken apart: a Clear deletes each key at some instant
 //! of its own, a Range is one load of each key of the history. That Range visits a key at most once
-//! is checked; that Clear is one instant for all keys is not.
+//! is checked; that Clear is one instant for all keys is not, unless their number is limited.
+//!
+//! With a limit, a world has all keys and their values. A store of a new key must find fewer than the
+//! limit says, and one that was refused must find as many others.
 
 mod check;
 mod parse;
 
 use std::fmt;
 
-pub use check::{check, Checked, Violation};
+pub use check::{check, Checked, Contents, Violation};
 pub use parse::{Malformed, Reader};
 
 /// A key or a value.
@@ -76,6 +82,8 @@ pub enum Action {
     Clear,
     /// `range`, of all keys: what was visited.
     Range(Vec<(Number, Number)>),
+    /// A store of this value that was refused, as the map was full: `store`, `swap` or `load_or_store`.
+    Full(Number),
     /// Something that has failed.
     Failed,
 }
@@ -96,7 +104,13 @@ pub struct Operation {
 }
 
 /// What has happened to one map, which was empty before.
-pub type History = Vec<Operation>;
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct History {
+    /// How many keys it may have, if that is limited.
+    pub limit: Option<usize>,
+    /// What was done.
+    pub operations: Vec<Operation>,
+}
 
 struct Maybe(Option<Number>);
 
@@ -141,6 +155,7 @@ impl fmt::Display for Operation {
                 write!(f, "range - =")?;
                 visited.iter().try_for_each(|(k, v)| write!(f, " {k} {v}"))
             }
+            Action::Full(value) => write!(f, "store {key} {value} = FULL"),
             Action::Failed => write!(f, "load {key} = ERROR"),
         }
     }

@@ -45,7 +45,7 @@ impl<R: BufRead> Reader<R> {
     }
 
     fn read(&mut self) -> Result<Option<History>, String> {
-        let mut history = History::new();
+        let mut history = History::default();
         // The end of what each thread did last.
         let mut ends: HashMap<u64, u64> = HashMap::new();
         let mut text = String::new();
@@ -64,6 +64,14 @@ impl<R: BufRead> Reader<R> {
                 }
                 continue;
             }
+            if let Some(limit) = line.strip_prefix("# limit ") {
+                if !history.operations.is_empty() {
+                    return Err("a limit is there from the beginning".into());
+                }
+                history.limit = Some(number(limit)? as usize);
+                self.begun = true;
+                continue;
+            }
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
@@ -77,7 +85,7 @@ impl<R: BufRead> Reader<R> {
             }
             *end = operation.end;
             self.begun = true;
-            history.push(operation);
+            history.operations.push(operation);
         }
         Ok(std::mem::replace(&mut self.begun, false).then_some(history))
     }
@@ -159,6 +167,7 @@ fn operation(line: &str) -> Result<Operation, String> {
     };
     let action = match (*op, &args[..], results) {
         (_, _, ["ERROR"]) => Action::Failed,
+        ("store" | "swap" | "load_or_store", [value], ["FULL"]) => Action::Full(*value),
         ("load", _, [value]) => Action::Load(maybe(value)?),
         ("store", [value], []) => Action::Store(*value),
         ("load_or_store", [value], [actual, loaded]) => {

@@ -2,7 +2,9 @@
 
 //! Histories that are known to be right, wrong, or no histories at all.
 
-use linearize::{check, Reader, Violation};
+use std::collections::BTreeSet;
+
+use linearize::{check, Contents, Reader, Violation};
 
 fn verdicts(text: &str) -> Vec<Result<usize, Violation>> {
     let read = |history: Result<_, _>| match history {
@@ -21,16 +23,33 @@ fn right(text: &str) {
     );
 }
 
+#[track_caller]
+fn violation(text: &str) -> Violation {
+    let mut verdicts = verdicts(text);
+    let last = verdicts.pop().expect("a history");
+    last.expect_err("it is linearizable")
+}
+
 /// Wrong, for that key; and so is what is reported, by itself.
 #[track_caller]
 fn wrong(text: &str, key: u64) -> Violation {
-    let mut verdicts = verdicts(text);
-    let violation = verdicts
-        .pop()
-        .expect("a history")
-        .expect_err("it is linearizable");
-    assert_eq!(violation.key, key);
+    let violation = violation(text);
+    assert_eq!(violation.key, Some(key));
     violation
+}
+
+/// Right for each key, but not for all of them with that limit.
+#[track_caller]
+fn too_many_or_few(limit: usize, text: &str) -> Violation {
+    right(&text.replace(" FULL", " ERROR"));
+    let violation = violation(&format!("# limit {limit}\n{text}"));
+    assert_eq!(violation.key, None);
+    violation
+}
+
+#[track_caller]
+fn right_with_limit(limit: usize, text: &str) {
+    right(&format!("# limit {limit}\n{text}"));
 }
 
 #[track_caller]
@@ -123,7 +142,8 @@ fn nobody_goes_back() {
     let text = "0 1 2 store 7 1 =\n0 3 20 store 7 2 =\n1 4 5 load 7 = 2\n2 6 7 load 7 = 1\n";
     let violation = wrong(text, 7);
     // What was before is known; the load of the new value is needed, and so is the store.
-    assert_eq!(violation.before.into_iter().collect::<Vec<_>>(), [Some(1)]);
+    let before = BTreeSet::from([Contents::from([(7, 1)])]);
+    assert_eq!(violation.before, before);
     assert_eq!(violation.operations.len(), 3);
     right("0 1 2 store 7 1 =\n0 3 20 store 7 2 =\n1 4 5 load 7 = 1\n2 6 7 load 7 = 2\n");
 }
@@ -162,6 +182,101 @@ fn walks() {
     );
     // A value that came only after the walk.
     wrong("0 1 2 range - = 8 1\n0 3 4 store 8 1 =\n", 8);
+}
+
+#[test]
+fn no_more_keys_than_the_limit() {
+    for (third, fits) in [
+        ("store 3 1 =", false),
+        ("swap 3 1 = -", false),
+        ("load_or_store 3 1 = 1 0", false),
+        // Nothing new.
+        ("store 2 5 =", true),
+        ("swap 2 5 = 1", true),
+        ("load_or_store 2 5 = 1 1", true),
+        ("compare_and_swap 2 1 5 = 1", true),
+        ("load 3 = -", true),
+        ("store 3 1 = ERROR", true),
+        ("store 3 1 = FULL", true),
+        ("swap 3 1 = FULL", true),
+        ("load_or_store 3 1 = FULL", true),
+    ] {
+        let text = format!("0 1 2 store 1 1 =\n0 3 4 store 2 1 =\n0 5 6 {third}\n");
+        match fits {
+            true => right_with_limit(2, &text),
+            false => drop(too_many_or_few(2, &text)),
+        }
+    }
+    // One after the other has two, however they come.
+    too_many_or_few(
+        1,
+        "0 1 9 store 1 1 =\n1 2 8 store 2 1 =\n2 3 10 load 1 = 1\n",
+    );
+}
+
+#[test]
+fn refused_only_at_the_limit() {
+    // One other is not two.
+    let two = "0 1 2 store 1 1 =\n0 3 4 store 2 1 = FULL\n";
+    right_with_limit(1, two);
+    let found = too_many_or_few(2, two);
+    assert_eq!(found.before, BTreeSet::from([Contents::from([(1, 1)])]));
+    assert_eq!(found.operations.len(), 1);
+    // The key itself does not count: it may be overwritten.
+    too_many_or_few(1, "0 1 2 store 1 1 =\n0 3 4 store 1 2 = FULL\n");
+    too_many_or_few(0, "0 1 2 store 1 1 =\n");
+    right_with_limit(0, "0 1 2 store 1 1 = FULL\n");
+    // No limit, no refusal.
+    assert_eq!(violation(two).key, None);
+}
+
+#[test]
+fn refused_at_some_instant() {
+    // Another key goes, and comes back, while one is refused.
+    let before = "0 1 2 store 1 1 =\n";
+    right_with_limit(
+        1,
+        &format!("{before}0 3 6 delete 1 =\n1 4 8 store 2 1 = FULL\n"),
+    );
+    right_with_limit(1, &format!("{before}0 3 6 delete 1 =\n1 4 8 store 2 1 =\n"));
+    right_with_limit(
+        1,
+        &format!("{before}0 3 4 delete 1 =\n1 5 9 store 2 1 = FULL\n0 6 8 store 1 2 =\n"),
+    );
+    too_many_or_few(
+        1,
+        &format!("{before}0 3 4 delete 1 =\n1 5 8 store 2 1 = FULL\n0 9 10 store 1 2 =\n"),
+    );
+    // Two at the limit: one of them is refused, and not both.
+    right_with_limit(1, "0 1 4 store 1 1 = FULL\n1 2 5 store 2 1 =\n");
+    too_many_or_few(1, "0 1 4 store 1 1 = FULL\n1 2 5 store 2 1 = FULL\n");
+    // Each of two threads sees that the other is refused: no order has both.
+    too_many_or_few(
+        1,
+        "0 1 9 store 1 1 =\n1 2 8 store 2 1 =\n2 3 4 store 1 7 = FULL\n2 5 6 store 2 7 = FULL\n",
+    );
+}
+
+#[test]
+fn a_clear_makes_room_at_one_instant() {
+    let before = "0 1 2 store 1 1 =\n0 3 4 store 2 1 =\n";
+    right_with_limit(
+        2,
+        &format!("{before}0 5 6 clear - =\n0 7 8 store 3 1 =\n0 9 10 store 4 1 =\n"),
+    );
+    // Seen without 2, but with 1.
+    let torn = "0 5 20 clear - =\n1 6 7 load 2 = -\n1 8 9 load 1 = 1\n";
+    right(&format!("{before}{torn}"));
+    too_many_or_few(2, &format!("{before}{torn}"));
+    // A walk is not one instant.
+    right_with_limit(
+        2,
+        &format!("{before}0 5 20 range - = 2 1 3 1\n1 6 7 delete 1 =\n1 8 9 store 3 1 =\n"),
+    );
+    right_with_limit(
+        2,
+        &format!("{before}0 5 20 range - = 1 1 2 1 3 1\n1 6 7 delete 1 =\n1 8 9 store 3 1 =\n"),
+    );
 }
 
 #[test]
@@ -212,6 +327,9 @@ fn garbage() {
     malformed("0 1 2 load_or_store 7 1 = 2 2\n", 1, "neither 0 nor 1");
     malformed("0 1 2 range - = 1\n", 1, "results like");
     malformed("0 1 2 delete 7 = 1\n", 1, "results like");
+    malformed("0 1 2 delete 7 = FULL\n", 1, "results like");
+    malformed("# limit -\n", 1, "`-` is not a number");
+    malformed("0 1 2 load 7 = -\n# limit 1\n", 2, "from the beginning");
     malformed(
         "0 1 5 load 7 = -\n0 4 6 load 7 = -\n",
         2,
@@ -227,10 +345,10 @@ fn text_is_what_was_read() {
     let text = "0 1 2 load 7 = -\n0 3 4 store 7 1 =\n0 5 6 load_or_store 7 2 = 1 1\n\
                 0 7 8 load_and_delete 7 = 1\n0 9 10 delete 7 =\n0 11 12 swap 7 2 = -\n\
                 0 13 14 compare_and_swap 7 2 3 = 1\n0 15 16 compare_and_delete 7 9 = 0\n\
-                0 17 18 clear - =\n0 19 20 range - = 1 2 3 4\n";
+                0 17 18 clear - =\n0 19 20 range - = 1 2 3 4\n0 21 22 store 7 1 = FULL\n";
     let mut again = String::new();
     for history in Reader::new(text.as_bytes()) {
-        for operation in history.expect("a history") {
+        for operation in history.expect("a history").operations {
             again += &format!("{operation}\n");
         }
     }

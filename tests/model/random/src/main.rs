@@ -19,7 +19,7 @@ fn play(choice: Mix, seed: u64) -> History {
     config.failure_persistence = FailurePersistence::None;
     config.max_steps = MaxSteps::FailAfter(10_000_000);
     config.silence_warnings = true;
-    let history = Arc::new(Mutex::new(History::new()));
+    let history = Arc::new(Mutex::new(History::default()));
     let recorded = history.clone();
     let program = move || {
         let done = machine::boot(|| harness::run(mix(choice, seed)));

@@ -14,6 +14,24 @@ pub use real::*;
 #[cfg(any(feature = "loom", feature = "shuttle"))]
 pub use sim::*;
 
+/// Complains if this thread holds a lock.
+pub fn without_lock(what: &str) {
+    assert!(!is_locked(), "{what} with a lock held");
+}
+
+/// Whether this thread may be preempted: it is in process context, with interrupts on.
+pub fn is_preemptible() -> bool {
+    !is_locked() && !is_interrupted() && !crate::workqueue::is_masked()
+}
+
+/// Complains where a thread must not sleep.
+pub fn might_sleep(what: &str) {
+    without_lock(what);
+    assert!(!is_interrupted(), "{what} in an interrupt handler");
+    assert!(is_preemptible(), "{what} with interrupts off");
+    assert!(!is_in_section(), "{what} in a read-side section");
+}
+
 /// How an access is ordered.
 ///
 /// `Full` is what the kernel means by it: the access is in order with everything before and after.

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicU8, AtomicUsize,
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::pthread::{self, Mutex};
-use super::{Failing, Order, Place};
+use super::{might_sleep, without_lock, Failing, Order, Place};
 use crate::workqueue;
 
 pub use std::thread::{current, spawn, JoinHandle, Thread};
@@ -44,6 +44,7 @@ thread_local! {
     static DEPTH: Cell<usize> = const { Cell::new(0) };
     static NUMBER: Cell<usize> = const { Cell::new(usize::MAX) };
     static INTERRUPTED: Cell<bool> = const { Cell::new(false) };
+    static LOCKED: Cell<bool> = const { Cell::new(false) };
     static FAILING: Cell<Failing> = const { Cell::new(Failing::Never) };
 }
 
@@ -81,25 +82,20 @@ pub fn me() -> usize {
     NUMBER.get()
 }
 
-/// A read-side section.
-#[derive(Clone, Copy)]
-pub struct Section;
-
 /// A grace period: their number when it started.
 pub type GracePeriod = u64;
 
-/// Begins a section of this thread.
-pub fn begin_section() -> Section {
+/// Begins a section of this thread, or one in it.
+pub fn begin_section() {
     let depth = DEPTH.replace(DEPTH.get() + 1);
     if depth == 0 {
         let now = GRACE_PERIODS.load(Ordering::SeqCst);
         presence(|presence| presence.swap(now, Ordering::SeqCst));
     }
-    Section
 }
 
 /// Ends it.
-pub fn end_section(_: Section) {
+pub fn end_section() {
     let depth = DEPTH.get() - 1;
     DEPTH.set(depth);
     if depth == 0 {
@@ -128,20 +124,29 @@ pub fn reclaim(run: impl FnOnce()) {
 
 /// Runs an interrupt handler.
 pub fn interrupt(run: impl FnOnce()) {
-    INTERRUPTED.set(true);
+    let nested = INTERRUPTED.replace(true);
     run();
-    INTERRUPTED.set(false);
+    INTERRUPTED.set(nested);
 }
 
-/// Complains if this is an interrupt handler.
-pub fn in_process_context(what: &str) {
-    assert!(!INTERRUPTED.get(), "{what} in an interrupt handler");
+/// Whether this is an interrupt handler.
+pub fn is_interrupted() -> bool {
+    INTERRUPTED.get()
 }
 
-/// Complains if this is a read-side section as well.
-pub fn might_sleep(what: &str) {
-    in_process_context(what);
-    assert_eq!(DEPTH.get(), 0, "{what} in a read-side section");
+/// Whether this is a read-side section.
+pub fn is_in_section() -> bool {
+    DEPTH.get() != 0
+}
+
+/// Says whether this thread holds a lock now.
+pub fn set_locked(locked: bool) {
+    LOCKED.set(locked);
+}
+
+/// Whether it does.
+pub fn is_locked() -> bool {
+    LOCKED.get()
 }
 
 /// Lets others run.
@@ -205,6 +210,7 @@ unsafe extern "C" {
 
 /// Allocates, unless it is time to fail.
 pub fn allocate(layout: Layout, zeroed: bool) -> Option<NonNull<u8>> {
+    without_lock("an allocation");
     let mut failing = FAILING.get();
     let fails = failing.strikes();
     FAILING.set(failing);
@@ -230,6 +236,7 @@ pub fn allocate(layout: Layout, zeroed: bool) -> Option<NonNull<u8>> {
 ///
 /// Comes from `allocate`, and is not used any more.
 pub unsafe fn free(memory: NonNull<u8>) {
+    without_lock("freeing");
     ALLOCATIONS.fetch_sub(1, Ordering::Relaxed);
     // SAFETY: By the contract of the function.
     unsafe { c_free(memory.as_ptr().cast()) };

@@ -5,22 +5,17 @@
 use crate::machine;
 use core::marker::PhantomData;
 
-/// A read-side section of this thread.
-pub struct Guard {
-    section: machine::Section,
-    _not_send: PhantomData<*mut ()>,
-}
+/// The evidence of a read-side section of this thread, of which the machine knows.
+pub struct Guard(PhantomData<*mut ()>);
 
 /// Begins one.
 pub fn read_lock() -> Guard {
-    Guard {
-        section: machine::begin_section(),
-        _not_send: PhantomData,
-    }
+    machine::begin_section();
+    Guard(PhantomData)
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        machine::end_section(self.section);
+        machine::end_section();
     }
 }

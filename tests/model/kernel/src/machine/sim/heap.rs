@@ -8,6 +8,7 @@ use std::ptr::NonNull;
 #[cfg(feature = "loom")]
 use std::rc::Rc;
 
+use super::super::without_lock;
 use super::{me, state, Failing, Section};
 
 /// What memory is filled with that is not to be zeroed.
@@ -40,6 +41,7 @@ impl Heap {
 
 /// Allocates, unless it is time to fail.
 pub fn allocate(layout: Layout, zeroed: bool) -> Option<NonNull<u8>> {
+    without_lock("an allocation");
     let me = me();
     if state(|state| state.failing.entry(me).or_insert(Failing::Never).strikes()) {
         return None;
@@ -67,6 +69,7 @@ pub fn allocate(layout: Layout, zeroed: bool) -> Option<NonNull<u8>> {
 ///
 /// None: what is wrong is noticed.
 pub unsafe fn free(memory: NonNull<u8>) {
+    without_lock("freeing");
     let me = me();
     let wrong = state(|state| {
         let Some(block) = state.heap.0.get_mut(&memory.addr().get()) else {

@@ -26,7 +26,7 @@ pub(crate) use loom as runtime;
 #[cfg(all(feature = "shuttle", not(feature = "loom")))]
 pub(crate) use shuttle as runtime;
 
-use super::Failing;
+use super::{might_sleep, Failing};
 use crate::workqueue;
 use runtime::thread::ThreadId;
 
@@ -37,8 +37,8 @@ pub use runtime::thread::{current, park, spawn, JoinHandle, Thread};
 pub type RawMutex = runtime::sync::Mutex<()>;
 pub type RawGuard<'a> = runtime::sync::MutexGuard<'a, ()>;
 
-/// A read-side section.
-pub type Section = u64;
+/// A read-side section, with those in it.
+pub(crate) type Section = u64;
 
 /// A grace period: their number when it started.
 pub type GracePeriod = u64;
@@ -46,6 +46,8 @@ pub type GracePeriod = u64;
 struct Active {
     section: Section,
     thread: usize,
+    /// How often it has begun, and not ended.
+    depth: usize,
     /// The number of grace periods that had started when it began.
     after: GracePeriod,
 }
@@ -56,14 +58,16 @@ struct State {
     sections: Vec<Active>,
     last_section: Section,
     grace_periods: GracePeriod,
-    /// Who is in an interrupt handler.
+    /// The threads that are in an interrupt handler.
     interrupted: Vec<usize>,
+    /// The threads that hold a lock.
+    locked: Vec<usize>,
     /// Who frees what has a grace period behind it.
     reclaiming: Option<usize>,
     failing: HashMap<usize, Failing>,
-    /// Who takes a mutex.
+    /// The threads that take a lock.
     locking: Vec<ThreadId>,
-    /// Who was woken up meanwhile.
+    /// Those of them that were woken up meanwhile.
     called: Vec<ThreadId>,
     heap: heap::Heap,
     cells: access::Cells,
@@ -119,7 +123,7 @@ pub fn lock(mutex: &RawMutex) -> RawGuard<'_> {
 }
 
 /// Wakes a thread up that is idle, or else keeps it from being so next time. Not one that waits for
-/// a mutex: loom would let it go on without.
+/// a lock: loom would let it go on without.
 pub fn wake(thread: &Thread) {
     let locking = state(|state| {
         let locking = state.locking.contains(&thread.id());
@@ -137,38 +141,61 @@ pub fn try_lock(mutex: &RawMutex) -> Option<RawGuard<'_>> {
     mutex.try_lock().ok()
 }
 
-/// Begins a section of this thread.
-pub fn begin_section() -> Section {
+fn begin_section_of(thread: usize) -> Section {
     let after = access::seen_grace_periods();
-    let thread = me();
     state(|state| {
         state.last_section += 1;
         let section = state.last_section;
         state.sections.push(Active {
             section,
             thread,
+            depth: 1,
             after,
         });
         section
     })
 }
 
-/// Begins one that is none of the code's own: grace periods wait for it as well.
-pub(crate) fn begin_interrupts_off() -> Section {
-    let section = begin_section();
-    state(|state| {
-        let active = state.sections.iter_mut();
-        for active in active.filter(|active| active.section == section) {
-            active.thread = usize::MAX;
-        }
+/// Begins a section of this thread, or one in it.
+pub fn begin_section() {
+    let me = me();
+    let nested = state(|state| {
+        let mine = state.sections.iter_mut().find(|active| active.thread == me);
+        mine.map(|active| active.depth += 1).is_some()
     });
-    section
+    if !nested {
+        begin_section_of(me);
+    }
 }
 
 /// Ends it.
-pub fn end_section(section: Section) {
+pub fn end_section() {
+    let me = me();
+    let ended = state(|state| {
+        let mut mine = state.sections.iter_mut();
+        let mine = mine.find(|active| active.thread == me);
+        let mine = mine.expect("a section ends that has begun");
+        mine.depth -= 1;
+        (mine.depth == 0).then_some(mine.section)
+    });
+    if let Some(section) = ended {
+        end_section_of(section);
+    }
+}
+
+fn end_section_of(section: Section) {
     state(|state| state.sections.retain(|active| active.section != section));
     workqueue::section_ended();
+}
+
+/// Begins one that is none of the code's own: grace periods wait for it as well.
+pub(crate) fn begin_interrupts_off() -> Section {
+    begin_section_of(usize::MAX)
+}
+
+/// Ends it.
+pub(crate) fn end_interrupts_off(section: Section) {
+    end_section_of(section);
 }
 
 /// Starts a grace period.
@@ -198,22 +225,39 @@ pub fn interrupt(run: impl FnOnce()) {
     let me = me();
     state(|state| state.interrupted.push(me));
     run();
-    state(|state| state.interrupted.pop());
+    state(|state| remove(&mut state.interrupted, me));
 }
 
-/// Complains if this is an interrupt handler.
-pub fn in_process_context(what: &str) {
-    let me = me();
-    let interrupted = state(|state| state.interrupted.contains(&me));
-    assert!(!interrupted, "{what} in an interrupt handler");
+fn remove(threads: &mut Vec<usize>, thread: usize) {
+    let at = threads.iter().position(|other| *other == thread);
+    threads.swap_remove(at.expect("the thread is there"));
 }
 
-/// Complains if this is a read-side section as well.
-pub fn might_sleep(what: &str) {
-    in_process_context(what);
+/// Whether this is an interrupt handler.
+pub fn is_interrupted() -> bool {
     let me = me();
-    let section = state(|state| state.sections.iter().any(|active| active.thread == me));
-    assert!(!section, "{what} in a read-side section");
+    state(|state| state.interrupted.contains(&me))
+}
+
+/// Whether this is a read-side section.
+pub fn is_in_section() -> bool {
+    let me = me();
+    state(|state| state.sections.iter().any(|active| active.thread == me))
+}
+
+/// Says whether this thread holds a lock now.
+pub fn set_locked(locked: bool) {
+    let me = me();
+    state(|state| match locked {
+        true => state.locked.push(me),
+        false => remove(&mut state.locked, me),
+    });
+}
+
+/// Whether it does.
+pub fn is_locked() -> bool {
+    let me = me();
+    state(|state| state.locked.contains(&me))
 }
 
 /// Lets others run.
