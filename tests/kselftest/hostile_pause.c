@@ -165,7 +165,7 @@ static void halted(void (*halt)(pid_t), void (*resume)(pid_t), int rounds)
 		nap_ms(i % 3);
 		halt(child);
 		seen = worker->rounds;
-		/* The mutex is free, and grace periods end. */
+		/* The lock is free, and grace periods end. */
 		disturb(worker->map, i);
 		clear(worker->map);
 		expect_little(worker->map);

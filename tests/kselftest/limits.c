@@ -348,6 +348,148 @@ static void killed_while_waiting(void)
 	}
 }
 
+/* The cases below load the module with limits of their own. */
+static void reload(const char *parameters)
+{
+	expect_eq(reload_module(parameters), 0);
+}
+
+/*
+ * The limit is exact: where there is no other key, none is refused, whatever
+ * others do with this one at the same time.
+ */
+
+#define ONE_KEY		"max_entries=1"
+#define TOGETHER	4
+
+struct contest {
+	int map;
+	int stored[TOGETHER], refused[TOGETHER];
+};
+
+static void store_and_delete(void *context, int number)
+{
+	const long long end = now_ms() + 2 * STRESS_MS;
+	struct contest *contest = context;
+	int i, ret;
+
+	for (i = number; now_ms() < end; i++) {
+		ret = try_store(contest->map, creating[i % 3], text("key"),
+				text("value"));
+		expect(!ret || ret == -EDQUOT);
+		contest->stored[number] += !ret;
+		contest->refused[number] += !!ret;
+		delete(contest->map, text("key"));
+	}
+}
+
+static void one_key_and_room_for_one(void)
+{
+	struct contest *contest = shared_memory(sizeof(*contest));
+	int i, stored = 0, refused = 0;
+
+	reload(ONE_KEY);
+	contest->map = open_map();
+	spawn_and_join(store_and_delete, contest, TOGETHER);
+	for (i = 0; i < TOGETHER; i++) {
+		stored += contest->stored[i];
+		refused += contest->refused[i];
+	}
+	diag("%d stored, %d refused", stored, refused);
+	expect(stored > 1000);
+	expect_eq(refused, 0);
+	expect_eq(stats(contest->map).entries, 0);
+	store(contest->map, text("key"), text("value"));
+	expect_full(contest->map, text(spare_key), text("value"));
+}
+
+/* EDQUOT is the last word: a promotion afterwards makes no room. */
+
+#define FOUR_MIB	"max_bytes=4194304"
+#define MANY_KEYS	40000
+
+static int store_key(int map, int number)
+{
+	const struct label name = label("key", number);
+
+	return try_store(map, SYNCMAP_CMD_STORE, text(name.text), text(""));
+}
+
+/* Stores keys from @number on until there is no room; returns how many. */
+static int fill_from(int map, int number)
+{
+	int i, ret = 0;
+
+	for (i = number; !ret; i++)
+		ret = store_key(map, i);
+	expect_eq(ret, -EDQUOT);
+	return i - 1 - number;
+}
+
+/* A walk begins with a promotion; what that frees has a grace period to go. */
+static void promote(int map)
+{
+	struct walk walk = new_walk(map, WALK_BUF_MIN);
+
+	expect(walk_next(&walk));
+	end_walk(&walk);
+	nap_ms(300);
+}
+
+static void no_room_by_a_promotion(void)
+{
+	int map, i, more, again;
+
+	reload(FOUR_MIB);
+	map = open_map();
+	for (i = 0; i < MANY_KEYS; i++)
+		expect_eq(store_key(map, i), 0);
+	promote(map);
+	expect(delete(map, text("key 0")));
+	/* The first of these makes a dirty table apart from read. */
+	more = fill_from(map, MANY_KEYS);
+	promote(map);
+	again = fill_from(map, MANY_KEYS + more);
+	diag("%d keys in 4 MiB, and %d after a promotion", MANY_KEYS + more - 1,
+	     again);
+	expect(again <= MANY_KEYS / 500);
+	expect(stats(map).bytes <= 4 * MAX_BYTES);
+}
+
+/*
+ * A writer at the limit of its owner waits for what comes back from other maps:
+ * after CLEAR for a grace period, after DELETE for the sweep as well.
+ */
+
+#define OWNER		"max_owner_bytes=1048576"
+
+static void room_from_another_map(void)
+{
+	int map, other, blocks, round, i;
+	struct label name;
+
+	reload(OWNER);
+	map = open_map();
+	other = open_map();
+	for (round = 0; round < 8; round++) {
+		clear(map);
+		blocks = fill_with_blocks(map);
+		expect(blocks > MAX_BYTES / BLOCK * 4 / 5);
+		expect_eq(try_store(other, SYNCMAP_CMD_STORE, text("key"),
+				    bytes(block, sizeof(block))), -EDQUOT);
+		if (round % 2)
+			clear(map);
+		/* Few enough for the sweep to wait for a second. */
+		for (i = 0; i < blocks / 5 && !(round % 2); i++) {
+			name = label("block", i);
+			expect(delete(map, text(name.text)));
+		}
+		store(other, text("key"), bytes(block, sizeof(block)));
+		expect(delete(other, text("key")));
+	}
+	expect(info(map).owner_bytes <= MAX_BYTES);
+}
+
 static const struct tap_case cases[] = {
 	{ "limits in INFO", limits_in_info },
 	{ "entry limit", entry_limit },
@@ -362,6 +504,9 @@ static const struct tap_case cases[] = {
 	{ "overwriting in a batch waits, too", overwriting_in_a_batch },
 	{ "CLEAR in a full map", clear_in_a_full_map },
 	{ "killed while waiting for memory", killed_while_waiting },
+	{ "one key, where there is room for one", one_key_and_room_for_one },
+	{ "no room by a promotion", no_room_by_a_promotion },
+	{ "room from another map of the owner", room_from_another_map },
 };
 
 int main(int argc, char **argv)

@@ -13,7 +13,10 @@
 #include <linux/slab.h>
 #include <linux/syncmap.h>
 
-#define KEYS	24
+/* As many keys fill the first segment of a table, and one that has grown. */
+#define SMALL	7
+#define LARGE	84
+#define KEYS	(LARGE + 1)
 /* More allocations than any call makes. */
 #define NTH_MAX	200
 /*
@@ -32,6 +35,9 @@ static bool failed;
 } while (0)
 
 static u32 things[KEYS + 1];
+
+/* How stores allocate. */
+static gfp_t flags = GFP_KERNEL;
 
 /* The map of a test, and what it should have. */
 static struct syncmap *map;
@@ -147,18 +153,37 @@ static void expunged(void)
 	put(3);
 }
 
-/* The next new key makes the table grow. */
-static void full(void)
+static void fill(int count)
 {
 	int nr;
 
-	for (nr = 1; nr < KEYS; nr++)
+	for (nr = 1; nr <= count; nr++)
 		put(nr);
+}
+
+/* The next new key makes the segment grow. */
+static void small_full(void)
+{
+	fill(SMALL);
+}
+
+/* The next new key makes the segment split. */
+static void large_full(void)
+{
+	fill(LARGE);
+}
+
+/* The same, where it is shared with a read table that has a deleted key. */
+static void large_shared(void)
+{
+	fill(LARGE);
+	promote();
+	take(1);
 }
 
 static void (*const situations[])(void) = {
 	empty, new, new_beside_dirty, in_read, in_dirty, deleted, expunged,
-	full,
+	small_full, large_full, large_shared,
 };
 
 static bool get(void *value)
@@ -207,8 +232,7 @@ static void check_map(void)
 
 static int call_store(void)
 {
-	void *old = syncmap_store(map, key(0), len(), &things[KEYS],
-				  GFP_KERNEL);
+	void *old = syncmap_store(map, key(0), len(), &things[KEYS], flags);
 
 	if (IS_ERR(old))
 		return PTR_ERR(old);
@@ -220,7 +244,7 @@ static int call_store(void)
 static int call_load_or_store(void)
 {
 	void *old = syncmap_load_or_store(map, key(0), len(), &things[KEYS],
-					  GFP_KERNEL);
+					  flags);
 
 	if (IS_ERR(old))
 		return PTR_ERR(old);
@@ -278,11 +302,12 @@ static int fail_each(void (*begin)(void (*situation)(void)),
 	return failures;
 }
 
-static void stores(void)
+static void stores_with(gfp_t gfp)
 {
 	static const size_t lengths[] = { 4, 8, 16, 0 };
 	int i, j, failures;
 
+	flags = gfp;
 	for (i = 0; i < ARRAY_SIZE(lengths); i++) {
 		key_len = lengths[i];
 		for (j = 0; j < ARRAY_SIZE(situations); j++) {
@@ -290,9 +315,16 @@ static void stores(void)
 					     call_store, check_map, end_map);
 			/* Only a key that there is needs no entry. */
 			if (situations[j] == empty || situations[j] == new ||
-			    situations[j] == new_beside_dirty ||
-			    situations[j] == full)
+			    situations[j] == new_beside_dirty)
 				expect(failures >= 1);
+			/* Beside the entry a segment; or two, and a node. */
+			if (situations[j] == small_full)
+				expect(failures >= 2);
+			if (situations[j] == large_full)
+				expect(failures >= 4);
+			/* The head of a table, and a copy. */
+			if (situations[j] == large_shared)
+				expect(failures >= 3);
 			if (situations[j] == in_read)
 				expect(!failures);
 			pr_info("# store, length %zu, situation %d: %d fail\n",
@@ -300,12 +332,25 @@ static void stores(void)
 			failures = fail_each(begin_map, situations[j],
 					     call_load_or_store, check_map,
 					     end_map);
-			if (situations[j] == empty || situations[j] == full)
+			if (situations[j] == empty)
 				expect(failures >= 1);
+			if (situations[j] == large_full)
+				expect(failures >= 4);
 			if (situations[j] == in_read)
 				expect(!failures);
 		}
 	}
+	flags = GFP_KERNEL;
+}
+
+static void stores(void)
+{
+	stores_with(GFP_KERNEL);
+}
+
+static void stores_that_never_sleep(void)
+{
+	stores_with(GFP_ATOMIC | __GFP_NOWARN);
 }
 
 static void clears(void)
@@ -394,8 +439,6 @@ static void without_memory(void)
 	expect(syncmap_load(map, key(3), 8) == &things[3]);
 	expect(syncmap_store(map, key(1), 8, &things[0], GFP_ATOMIC) ==
 	       &things[1]);
-	expect(syncmap_store(map, key(0), 8, &things[0], GFP_ATOMIC) ==
-	       ERR_PTR(-EWOULDBLOCK));
 	expect(syncmap_load_or_store(map, key(3), 8, &things[0], GFP_ATOMIC) ==
 	       &things[3]);
 	expect(syncmap_compare_and_swap(map, key(1), 8, &things[0],
@@ -501,7 +544,7 @@ static const char *expected = "old";
 
 static int call_named_store(void)
 {
-	int ret = syncmap_named_store(named, "key", 3, "new", 3, GFP_KERNEL);
+	int ret = syncmap_named_store(named, "key", 3, "new", 3, flags);
 
 	if (!ret) {
 		has_key = true;
@@ -547,9 +590,14 @@ static void named_maps(void)
 	pr_info("# named_get: %d fail\n", failures);
 	/* As for a map, and the name's own. */
 	expect(failures >= 9);
+	/* The value and the entry. */
 	failures = fail_each(begin_with_map, NULL, call_named_store,
 			     check_named_key, end_named_key);
-	/* The value and the entry. */
+	expect(failures >= 2);
+	flags = GFP_ATOMIC | __GFP_NOWARN;
+	failures = fail_each(begin_with_map, NULL, call_named_store,
+			     check_named_key, end_named_key);
+	flags = GFP_KERNEL;
 	expect(failures >= 2);
 	failures = fail_each(begin_with_key, NULL, call_named_store,
 			     check_named_key, end_named_key);
@@ -578,6 +626,7 @@ static const struct {
 } tests[] = {
 	{ "syncmap_create()", creates },
 	{ "syncmap_store() and syncmap_load_or_store()", stores },
+	{ "the same with GFP_ATOMIC", stores_that_never_sleep },
 	{ "syncmap_clear() does not fail", clears },
 	{ "syncmap_destroy() does not fail", destroys },
 	{ "all others allocate nothing", without_memory },

@@ -12,8 +12,9 @@ use core::ptr::null_mut;
 use kernel::prelude::*;
 use kernel::sync::rcu;
 use kernel::types::ForeignOwnable;
-use syncmap::map::{LoadOrStore, Map, StoreError};
+use syncmap::map::Map;
 use syncmap::object::Fixed;
+use syncmap::outcome::{LoadOrStore, StoreError};
 use syncmap::value::{Borrowed, Old, Pointer};
 use syncmap::{Options, SyncMap};
 

@@ -54,7 +54,9 @@ int never_called(const void *key, size_t len, void *value, void *arg);
 void all_operations(void);
 void numbers_as_keys(void);
 void limits(void);
+void bytes_come_back(void);
 void ranges(void);
+void stopped_ranges(void);
 
 /* arguments.c */
 void bad_parameters(void);
@@ -69,6 +71,10 @@ void loads_in_sections(void);
 
 /* contexts.c */
 void contexts(void);
+void new_keys(void);
+
+/* reserve.c */
+void reservations(void);
 
 /* named.c */
 void named_maps(void);
@@ -76,5 +82,6 @@ void waiting(void);
 
 /* traffic.c */
 void traffic(void);
+void flows_in_timer(void);
 
 #endif

@@ -52,14 +52,20 @@ static const struct {
 	{ "bad keys are refused", bad_keys },
 	{ "bad values are refused", bad_values },
 	{ "limits", limits },
+	{ "what comes back within a limit is waited for", bytes_come_back },
 	{ "clear and destroy release what is left", releases },
 	{ "references", references },
 	{ "ranges", ranges },
+	{ "a range that stops at once takes no longer after deletes",
+	  stopped_ranges },
 	{ "contexts: process, softirq, hardirq, under locks", contexts },
+	{ "new keys by the thousand, in all contexts", new_keys },
+	{ "reservations, under raw spinlocks", reservations },
 	{ "named maps", named_maps },
 	{ "references taken in atomic sections", loads_in_sections },
 	{ "waiting for a named map", waiting },
 	{ "readers and writers at the same time", traffic },
+	{ "a flow table that a timer fills", flows_in_timer },
 };
 
 static int __init ctest_init(void)

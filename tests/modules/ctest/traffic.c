@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Readers and writers at the same time, in processes and in a timer, with values that
- * tell if they were freed too soon.
+ * tell if they were freed too soon; and a table of flows, as a network module has it.
  */
+#include <linux/completion.h>
 #include <linux/delay.h>
 #include <linux/hash.h>
+#include <linux/kref.h>
 #include <linux/kthread.h>
 #include <linux/random.h>
 #include <linux/slab.h>
@@ -155,4 +157,157 @@ void traffic(void)
 			kthread_stop(tasks[i]);
 	timer_shutdown_sync(&reader);
 	syncmap_destroy(map_here);
+}
+
+/* A flow table: the first packet of each flow makes it, in a timer. */
+
+#define FLOWS		5000
+#define PACKETS		20000
+/* As many come in a tick. */
+#define BURST		200
+
+struct flow_key {
+	__be32 saddr, daddr;
+	__be16 sport, dport;
+	u8 proto;
+	u8 pad[3];
+};
+
+struct flow {
+	struct flow_key key;
+	struct kref refs;
+	atomic_t packets;
+	struct rcu_head rcu;
+};
+
+static struct syncmap *flow_table;
+static atomic_t flows_made, flows_freed, hits, errors;
+
+static void free_flow(struct kref *refs)
+{
+	struct flow *flow = container_of(refs, struct flow, refs);
+
+	atomic_inc(&flows_freed);
+	kfree_rcu(flow, rcu);
+}
+
+static bool get_flow(void *value)
+{
+	struct flow *flow = value;
+
+	return kref_get_unless_zero(&flow->refs);
+}
+
+static void put_flow(void *value)
+{
+	struct flow *flow = value;
+
+	kref_put(&flow->refs, free_flow);
+}
+
+/* Makes the flow of a packet, unless another processor was faster. */
+static void make_flow(const struct flow_key *key)
+{
+	struct flow *flow = kzalloc(sizeof(*flow), GFP_ATOMIC);
+	struct flow *other;
+
+	if (!flow) {
+		atomic_inc(&errors);
+		return;
+	}
+	flow->key = *key;
+	kref_init(&flow->refs);
+	atomic_set(&flow->packets, 1);
+	other = syncmap_load_or_store(flow_table, key, sizeof(*key), flow,
+				      GFP_ATOMIC);
+	if (!other) {
+		atomic_inc(&flows_made);
+		return;
+	}
+	kfree(flow);
+	if (IS_ERR(other)) {
+		atomic_inc(&errors);
+		return;
+	}
+	atomic_inc(&other->packets);
+	atomic_inc(&hits);
+	put_flow(other);
+}
+
+static void receive(const struct flow_key *key)
+{
+	struct flow *flow;
+
+	rcu_read_lock();
+	flow = syncmap_lookup(flow_table, key, sizeof(*key));
+	if (flow) {
+		atomic_inc(&flow->packets);
+		atomic_inc(&hits);
+	}
+	rcu_read_unlock();
+	if (!flow)
+		make_flow(key);
+}
+
+static DECLARE_COMPLETION(received);
+static int packets;
+
+static void receive_some(struct timer_list *timer)
+{
+	int i;
+
+	for (i = 0; i < BURST; i++) {
+		const struct flow_key key = {
+			.saddr = cpu_to_be32(packets++ % FLOWS),
+			.proto = 6,
+		};
+
+		receive(&key);
+	}
+	if (packets < PACKETS)
+		mod_timer(timer, jiffies + 1);
+	else
+		complete(&received);
+}
+
+static DEFINE_TIMER(receiver, receive_some);
+
+static int check_flow(const void *key, size_t len, void *value, void *arg)
+{
+	const struct flow *flow = value;
+
+	might_sleep();
+	expect(!memcmp(key, &flow->key, sizeof(flow->key)));
+	expect(atomic_read(&flow->packets) == PACKETS / FLOWS);
+	*(int *)arg += 1;
+	return 0;
+}
+
+void flows_in_timer(void)
+{
+	const struct syncmap_params params = {
+		.key_len = sizeof(struct flow_key),
+		.release = put_flow,
+		.get = get_flow,
+		.put = put_flow,
+	};
+	int seen = 0;
+
+	flow_table = syncmap_create(&params, GFP_KERNEL);
+	if (IS_ERR(flow_table)) {
+		expect(false);
+		return;
+	}
+	mod_timer(&receiver, jiffies + 1);
+	wait_for_completion(&received);
+	timer_shutdown_sync(&receiver);
+	say("# %d flows made, %d hits, %d errors\n", atomic_read(&flows_made),
+	    atomic_read(&hits), atomic_read(&errors));
+	expect(atomic_read(&flows_made) == FLOWS);
+	expect(atomic_read(&hits) == PACKETS - FLOWS);
+	expect(!atomic_read(&errors));
+	expect(!syncmap_range(flow_table, check_flow, &seen) && seen == FLOWS);
+	expect(syncmap_len(flow_table) == FLOWS);
+	syncmap_destroy(flow_table);
+	expect(atomic_read(&flows_freed) == FLOWS);
 }
