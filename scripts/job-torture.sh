@@ -13,8 +13,8 @@ left() { echo $((end - $(cut -d. -f1 /proc/uptime))); }
 echo "guest: Linux $(uname -r), $(nproc) processors"
 torture_itself
 if [ "$time" -eq 0 ]; then
-	begin torture 6
-	[ -d $debugfs/failslab ] || begin torture 4
+	begin torture 10
+	[ -d $debugfs/failslab ] || begin torture 8
 	scenarios 5
 	echo "## end torture $failures"
 	histories 3000 8

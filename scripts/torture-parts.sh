@@ -53,8 +53,10 @@ figure() {
 
 # A run in which something did not happen at all has not shown much.
 all_have_worked() {
-	for name in lookups changes 'in atomic contexts' 'in timers' walks clears \
-		misses 'of growers' promotions expunged sweeps "$@"; do
+	for name in lookups changes 'in atomic contexts' 'in timers' \
+		'new keys in softirqs' 'new keys in hardirqs' \
+		'new keys under spinlocks' walks clears misses \
+		'of growers' promotions expunged sweeps "$@"; do
 		count=$(figure "$name")
 		[ "${count:-0}" -gt 0 ] || {
 			echo "# $name: ${count:-none}"
@@ -128,7 +130,7 @@ scenario() {
 	check "$scenario, for $time seconds" survives "$time" "$@" "seed=$seed"
 	case $scenario in
 	memory*) also='refused squeezed' ;;
-	faults*) also=refused ;;
+	faults* | 'a limit of keys') also=refused ;;
 	processors*) also=on/off ;;
 	'no clears'*) return ;;
 	*) also= ;;
@@ -141,6 +143,9 @@ scenarios() {
 	seed=${seed:-$(date +%s)}
 	scenario "everything" "$1"
 	scenario "memory that runs out" "$1" max_bytes=300000
+	scenario "a limit of keys" "$1" max_entries=500
+	# 256 + 64 + 64 for each of a grower, two inserters and three timers.
+	scenario "a limit that is not reached" "$1" max_entries=704 grow=64
 	if inject_faults 5; then
 		scenario "faults in allocations" "$1" faults=1
 		inject_faults 0

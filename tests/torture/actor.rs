@@ -5,13 +5,14 @@
 use kernel::prelude::*;
 use syncmap::quota::edquot;
 
-use crate::contexts::pause;
+use crate::contexts::{allocates, current, pause, IPI};
 use crate::grower::Grower;
+use crate::inserter::Inserter;
 use crate::kinds::*;
 use crate::owner::Owner;
 use crate::random::Random;
 use crate::ranger::Ranger;
-use crate::shared::{interrupt, look, operate, try_batch, BATCH};
+use crate::shared::{atomic_batch, interrupt, look, operate, BATCH};
 use crate::value::{fault, Fault};
 use crate::world::{World, ABSENT};
 
@@ -30,8 +31,13 @@ enum Role {
     Promoter,
     Grower(Grower),
     Squeezer,
-    Interrupt,
+    Inserter(Inserter),
+    /// A timer; one that may allocate makes keys.
+    Interrupt(Option<Inserter>),
 }
+
+/// Of the timers in `threads.c`, the one that is in hard interrupts on PREEMPT_RT as well.
+const HARD_TIMER: u64 = 2;
 
 /// Somebody who takes part.
 pub(crate) struct Actor<'w> {
@@ -58,7 +64,9 @@ impl<'w> Actor<'w> {
             PROMOTER => Role::Promoter,
             GROWER => Role::Grower(Grower::new(world, number)?),
             SQUEEZER => Role::Squeezer,
-            INTERRUPT => Role::Interrupt,
+            INSERTER => Role::Inserter(Inserter::new(world, kind, number)?),
+            INTERRUPT if number == HARD_TIMER && !allocates(IPI) => Role::Interrupt(None),
+            INTERRUPT => Role::Interrupt(Some(Inserter::new(world, kind, number)?)),
             _ => return Err(EINVAL),
         };
         let actor = Actor {
@@ -74,6 +82,9 @@ impl<'w> Actor<'w> {
 
     /// A few operations; returns the microseconds that the actor rests. Process context, but for
     /// interrupts.
+    ///
+    /// What the roles do is not inlined: timers come on top of each other, and of a thread, on one
+    /// stack, which their frames would fill.
     pub(crate) fn turn(&mut self) -> u64 {
         let (world, random) = (self.world, &mut self.random);
         let (done, rest) = match &mut self.role {
@@ -86,7 +97,7 @@ impl<'w> Actor<'w> {
                 (TURN, if random.once_in(16) { 1000 } else { 0 })
             }
             Role::Trier => {
-                try_batch(world, random, &mut self.seen);
+                atomic_batch(world, random, &mut self.seen);
                 (BATCH as u64, if random.once_in(64) { 1000 } else { 0 })
             }
             Role::Ranger(ranger) => (ranger.walk(world, random), random.below(5000)),
@@ -99,13 +110,25 @@ impl<'w> Actor<'w> {
             Role::Promoter => (miss(world, random), random.below(5000)),
             Role::Grower(grower) => grower.turn(world, random),
             Role::Squeezer => squeeze(world, random, &mut self.squeezed),
-            Role::Interrupt => (interrupt(world, random, &mut self.seen), 0),
+            Role::Inserter(inserter) => {
+                let done = (0..BATCH).map(|_| inserter.turn(world, random)).sum();
+                (done, random.below(2000))
+            }
+            Role::Interrupt(inserter) => {
+                let mut done = interrupt(world, random, &mut self.seen);
+                if let Some(inserter) = inserter {
+                    done += inserter.operate(world, current());
+                }
+                (done, 0)
+            }
         };
         world.count(self.kind, done);
+        world.check_limit();
         rest
     }
 }
 
+#[inline(never)]
 fn read(world: &World, random: &mut Random, seen: &mut [u64]) -> u64 {
     for _ in 0..TURN {
         look(world, random, seen);
@@ -129,6 +152,7 @@ fn read(world: &World, random: &mut Random, seen: &mut [u64]) -> u64 {
 }
 
 /// Lookups of keys that are not there.
+#[inline(never)]
 fn miss(world: &World, random: &mut Random) -> u64 {
     let burst = 1 + random.below(4 * TURN);
     for _ in 0..burst {
@@ -145,6 +169,7 @@ fn miss(world: &World, random: &mut Random) -> u64 {
 
 /// Uses up the bytes that there are, in another map, and gives them back when somebody else has
 /// met that, or soon.
+#[inline(never)]
 fn squeeze(world: &World, random: &mut Random, next: &mut u64) -> (u64, u64) {
     for done in 0..TURN {
         let key = *next;

@@ -4,13 +4,16 @@
 
 use kernel::prelude::*;
 
+// Of `enum torture_context`, those that have a name here.
 pub(crate) const PROCESS: u64 = 0;
-/// How many there are; 1 is under a raw spinlock, 2 softirq, 3 hardirq.
-pub(crate) const CONTEXTS: u64 = 4;
 pub(crate) const HARDIRQ: u64 = 3;
+pub(crate) const IPI: u64 = 5;
+pub(crate) const CONTEXTS: u64 = 6;
 
 extern "C" {
     fn torture_call(context: u64, f: unsafe extern "C" fn(*mut c_void), arg: *mut c_void);
+    fn torture_allocates(context: u64) -> bool;
+    fn torture_context() -> u64;
     fn torture_pause(usecs: u64);
     fn torture_spin(loops: u64);
 }
@@ -27,6 +30,18 @@ unsafe extern "C" fn run<F: FnMut()>(arg: *mut c_void) {
 pub(crate) fn call<F: FnMut() + Send>(context: u64, mut f: F) {
     // SAFETY: It is called while we wait; it may be sent there.
     unsafe { torture_call(context, run::<F>, core::ptr::from_mut(&mut f).cast()) };
+}
+
+/// Whether memory may be allocated in a context, with `GFP_ATOMIC`.
+pub(crate) fn allocates(context: u64) -> bool {
+    // SAFETY: May be called at any time.
+    unsafe { torture_allocates(context) }
+}
+
+/// The context of the caller: one of the first four.
+pub(crate) fn current() -> u64 {
+    // SAFETY: May be called at any time.
+    unsafe { torture_context() }
 }
 
 /// Sleeps for so long, or more; if 0, lets others run. Process context.

@@ -43,6 +43,7 @@ impl Grower {
     }
 
     /// The next few keys; returns how many, and the microseconds to wait before the next ones.
+    #[inline(never)]
     pub(crate) fn turn(&mut self, world: &World, random: &mut Random) -> (u64, u64) {
         let end = (self.at + STRIDE).min(world.params.grow);
         let done = end - self.at;

@@ -12,13 +12,14 @@ use kernel::seq_file::SeqFile;
 use kernel::seq_print;
 use kernel::sync::atomic::{Atomic, Full, Relaxed};
 use kernel::sync::rcu;
-use syncmap::map::LoadOrStore;
 use syncmap::object::Fixed;
+use syncmap::outcome::LoadOrStore;
 use syncmap::value::Prepared;
 use syncmap::{Options, SyncMap};
 
-use crate::contexts::{call, pause, spin, CONTEXTS, HARDIRQ, PROCESS};
+use crate::contexts::{allocates, call, pause, spin, CONTEXTS, HARDIRQ, IPI, PROCESS};
 use crate::random::Random;
+use crate::world::atomic;
 
 type Recorded = SyncMap<u64, u64>;
 
@@ -169,12 +170,12 @@ impl Recorder {
         };
         // SAFETY: Each thread plays once, and has this player to itself.
         let player = unsafe { &mut *player.0.get() };
-        let atomic = thread + 1 == self.players.len() && thread > 0;
+        let in_interrupts = thread + 1 == self.players.len() && thread > 0;
         for _ in 0..self.operations {
             if player.random.once_in(2) {
                 self.meet();
             }
-            player.operate(self, map, atomic);
+            player.operate(self, map, in_interrupts);
             // Mostly at once, so that operations meet.
             match player.random.below(32) {
                 0 => pause(0),
@@ -267,13 +268,18 @@ impl Player {
         }
     }
 
-    fn operate(&mut self, recorder: &Recorder, map: &Recorded, atomic: bool) {
+    fn operate(&mut self, recorder: &Recorder, map: &Recorded, in_interrupts: bool) {
         let key = self.random.below(recorder.keys);
         let op = self.choose(key);
-        let context = match atomic {
-            true if self.random.once_in(2) => HARDIRQ,
+        let context = match in_interrupts {
+            true if self.random.once_in(2) => IPI,
             true => self.random.below(CONTEXTS),
             false => PROCESS,
+        };
+        // Whatever may make a key allocates.
+        let context = match op {
+            Op::Store(_) | Op::LoadOrStore(_) | Op::Swap(_) if !allocates(context) => HARDIRQ,
+            _ => context,
         };
         let sleeps = matches!(op, Op::Clear | Op::Range);
         let mut line = Line {
@@ -283,12 +289,12 @@ impl Player {
             op,
             outcome: Outcome::Failed,
         };
-        if atomic && !sleeps {
-            // What needs memory has it before, and what is left is freed after.
+        if in_interrupts && !sleeps {
+            // The value has its memory before, and what is left is freed after.
             let mut node = new_of(op).and_then(|new| map.prepare(new, GFP_KERNEL).ok());
             call(context, || {
                 line.start = recorder.now();
-                line.outcome = try_perform(map, key, op, &mut node);
+                line.outcome = perform_atomic(map, key, op, &mut node);
                 line.end = recorder.now();
             });
         } else {
@@ -366,6 +372,7 @@ fn perform(map: &Recorded, key: u64, op: Op, slow: bool) -> Outcome {
     done.unwrap_or(Outcome::Failed)
 }
 
+#[inline(never)]
 fn walk(map: &Recorded, slow: bool) -> Outcome {
     let (mut pairs, mut number) = ([(0, 0); KEYS_MAX], 0);
     map.range(|key, value| {
@@ -382,8 +389,9 @@ fn walk(map: &Recorded, slow: bool) -> Outcome {
     Outcome::Pairs(pairs, number)
 }
 
-/// An operation that does not sleep, with a node that was prepared for it. Any context.
-fn try_perform<'m>(
+/// An operation that does not sleep, with a node that was prepared for it. Any context in which an
+/// entry for the key can be allocated, if there is a node.
+fn perform_atomic<'m>(
     map: &'m Recorded,
     key: u64,
     op: Op,
@@ -394,25 +402,25 @@ fn try_perform<'m>(
             let guard = rcu::read_lock();
             maybe(map.get(&key, &guard).copied())
         }
-        (Op::LoadAndDelete, _) => maybe(map.try_delete(&key).map(|old| *old)),
+        (Op::LoadAndDelete, _) => maybe(map.load_and_delete(&key).map(|old| *old)),
         (Op::Delete, _) => {
-            map.try_delete(&key);
+            map.delete(&key);
             Outcome::Nothing
         }
         (Op::CompareAndDelete(old), _) => {
-            let old = map.try_compare_and_delete(&key, |seen| *seen.get() == old);
+            let old = map.compare_and_delete_with(&key, |seen| *seen.get() == old);
             Outcome::Done(old.is_some())
         }
-        (Op::Store(_), Some(new)) => match map.try_store(&key, new) {
+        (Op::Store(_), Some(new)) => match map.swap_prepared(key, new, atomic()) {
             Ok(_) => Outcome::Nothing,
             Err(e) => give_back(node, e.value),
         },
-        (Op::Swap(_), Some(new)) => match map.try_store(&key, new) {
+        (Op::Swap(_), Some(new)) => match map.swap_prepared(key, new, atomic()) {
             Ok(old) => maybe(old.map(|old| *old)),
             Err(e) => give_back(node, e.value),
         },
         (Op::LoadOrStore(value), Some(new)) => {
-            match map.try_load_or_store_with(&key, new, |seen| *seen.get()) {
+            match map.load_or_store_with(key, new, |seen| *seen.get(), atomic()) {
                 Ok(LoadOrStore::Loaded(loaded, new)) => {
                     *node = Some(new);
                     Outcome::Loaded(loaded, true)
@@ -422,7 +430,7 @@ fn try_perform<'m>(
             }
         }
         (Op::CompareAndSwap(old, _), Some(new)) => {
-            match map.try_compare_and_swap(&key, new, |seen| *seen.get() == old) {
+            match map.compare_and_swap_prepared(&key, new, |seen| *seen.get() == old) {
                 Ok(_) => Outcome::Done(true),
                 Err(new) => {
                     *node = Some(new);
@@ -434,7 +442,7 @@ fn try_perform<'m>(
     }
 }
 
-/// A store that cannot be done here has done nothing.
+/// A store that has failed has done nothing.
 fn give_back<'m>(
     node: &mut Option<Prepared<'m, Fixed<u64>>>,
     value: Prepared<'m, Fixed<u64>>,

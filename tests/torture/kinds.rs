@@ -2,6 +2,8 @@
 
 //! What `torture.h` declares.
 
+use crate::contexts::CONTEXTS;
+
 pub(crate) const READER: usize = 0;
 pub(crate) const WRITER: usize = 1;
 pub(crate) const TRIER: usize = 2;
@@ -10,8 +12,9 @@ pub(crate) const CLEARER: usize = 4;
 pub(crate) const PROMOTER: usize = 5;
 pub(crate) const GROWER: usize = 6;
 pub(crate) const SQUEEZER: usize = 7;
-pub(crate) const INTERRUPT: usize = 8;
-pub(crate) const KINDS: usize = 9;
+pub(crate) const INSERTER: usize = 8;
+pub(crate) const INTERRUPT: usize = 9;
+pub(crate) const KINDS: usize = 10;
 
 /// `struct torture_params`
 #[repr(C)]
@@ -33,6 +36,7 @@ pub(crate) struct Params {
 #[repr(C)]
 pub(crate) struct Figures {
     pub(crate) operations: [u64; KINDS],
+    pub(crate) inserted: [u64; CONTEXTS as usize],
     pub(crate) faults: u64,
     pub(crate) refused: u64,
     pub(crate) made: u64,

@@ -46,6 +46,11 @@ module_param(ngrowers, uint, 0444);
 MODULE_PARM_DESC(ngrowers,
 		 "Threads that store many keys and delete most of them (1)");
 
+static unsigned int ninserters = 2;
+module_param(ninserters, uint, 0444);
+MODULE_PARM_DESC(ninserters,
+		 "Threads that make keys in atomic contexts of all kinds (2)");
+
 static unsigned int keys = 256;
 module_param(keys, uint, 0444);
 MODULE_PARM_DESC(keys, "Keys of one writer each, of whom all is known (256)");
@@ -56,7 +61,7 @@ MODULE_PARM_DESC(shared, "Keys of all writers (64)");
 
 static unsigned int grow = 4096;
 module_param(grow, uint, 0444);
-MODULE_PARM_DESC(grow, "Keys of each grower (4096)");
+MODULE_PARM_DESC(grow, "Keys of each grower; inserters have up to 1024 (4096)");
 
 static unsigned int value_bytes = 32;
 module_param(value_bytes, uint, 0444);
@@ -167,6 +172,7 @@ static int check_params(void)
 		{ "nclearers", nclearers, 0, 64 },
 		{ "npromoters", npromoters, 0, 64 },
 		{ "ngrowers", ngrowers, 0, 64 },
+		{ "ninserters", ninserters, 0, 64 },
 		{ "keys", keys, nwriters, 1 << 16 },
 		{ "shared", shared, 1, 1 << 16 },
 		{ "grow", grow, 64, 1 << 22 },
@@ -232,7 +238,8 @@ static int __init torture_init(void)
 			[TORTURE_PROMOTER] = npromoters,
 			[TORTURE_GROWER] = ngrowers,
 			[TORTURE_SQUEEZER] = max_bytes ? 1 : 0,
-			[TORTURE_INTERRUPT] = irq ? 2 : 0,
+			[TORTURE_INSERTER] = ninserters,
+			[TORTURE_INTERRUPT] = irq ? 3 : 0,
 		},
 		.keys = keys,
 		.shared = shared,

@@ -3,12 +3,12 @@
 //! Keys that only one writer changes: it knows what each of them must have, up to Clears.
 
 use kernel::prelude::*;
-use syncmap::map::LoadOrStore;
+use syncmap::outcome::LoadOrStore;
 
 use crate::kinds::Plant;
 use crate::random::Random;
 use crate::value::{fault, taken, Fault, Value};
-use crate::world::World;
+use crate::world::{atomic, World};
 
 /// One key in so many is never deleted by its owner.
 const PERMANENT: u64 = 4;
@@ -76,6 +76,7 @@ impl Owner {
     }
 
     /// One operation on one of the keys.
+    #[inline(never)]
     pub(crate) fn operate(&mut self, world: &World, random: &mut Random) {
         let index = random.below(self.mine.len() as u64) as usize;
         let Some(mine) = self.mine.get_mut(index) else {
@@ -144,10 +145,8 @@ impl Mine {
         };
         let expects = |value: &Value| value.verify(key) && Some(value.generation) == self.present;
         match operation {
-            4 | 5 => match map.try_store(&key, value) {
+            4 | 5 => match map.swap_prepared(key, value, atomic()) {
                 Ok(old) => (self.take(world, old.as_deref()), After::New),
-                // There is no entry, so it was not there.
-                Err(e) if e.error == EAGAIN => (Found::Nothing, After::Unchanged),
                 Err(e) => self.refused(world, e.error),
             },
             6 => match map.compare_and_swap_prepared(&key, value, |seen| expects(seen.get())) {
@@ -172,7 +171,10 @@ impl Mine {
                 return (Found::Unknown, After::Gone);
             }
             9 => map.load_and_delete(&key),
-            10 => map.try_delete(&key),
+            10 => map.load_and_delete_with(&key, |seen| {
+                seen.get().verify(key);
+                true
+            }),
             _ => {
                 let expects = |value: &Value| Some(value.generation) == self.present;
                 map.compare_and_delete_with(&key, |seen| expects(seen.get()))

@@ -29,6 +29,7 @@ impl Ranger {
     }
 
     /// One walk; returns how many keys it has seen.
+    #[inline(never)]
     pub(crate) fn walk(&mut self, world: &World, random: &mut Random) -> u64 {
         self.visits.fill(0);
         self.before.clear();

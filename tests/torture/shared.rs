@@ -6,14 +6,14 @@
 use kernel::prelude::*;
 use kernel::sync::atomic::Relaxed;
 use kernel::sync::rcu;
-use syncmap::map::LoadOrStore;
 use syncmap::object::Fixed;
+use syncmap::outcome::LoadOrStore;
 use syncmap::value::Prepared;
 
-use crate::contexts::{call, spin, CONTEXTS};
+use crate::contexts::{allocates, call, spin, CONTEXTS};
 use crate::random::Random;
 use crate::value::{taken, Value};
-use crate::world::World;
+use crate::world::{atomic, World};
 
 /// As many operations are done at a time in another context.
 pub(crate) const BATCH: usize = 8;
@@ -39,6 +39,7 @@ fn generation(world: &World, key: u64) -> Option<u64> {
 }
 
 /// One operation in process context.
+#[inline(never)]
 pub(crate) fn operate(world: &World, random: &mut Random) {
     let (map, key) = (&world.map, some_key(world, random));
     match random.below(10) {
@@ -104,7 +105,11 @@ struct Order<'m> {
 }
 
 /// A batch of operations that never sleep, in some context. Process context.
-pub(crate) fn try_batch(world: &World, random: &mut Random, seen: &mut [u64]) {
+#[inline(never)]
+pub(crate) fn atomic_batch(world: &World, random: &mut Random, seen: &mut [u64]) {
+    let context = random.below(CONTEXTS);
+    // The first four operations may allocate an entry.
+    let least = if allocates(context) { 0 } else { 4 };
     let mut orders = [const { None }; BATCH];
     for order in &mut orders {
         let key = some_key(world, random);
@@ -114,40 +119,40 @@ pub(crate) fn try_batch(world: &World, random: &mut Random, seen: &mut [u64]) {
         });
         *order = Some(Order { key, value });
     }
-    // The last one only in process context, where the others are too, now and then.
-    let context = random.below(CONTEXTS);
     call(context, || {
         for order in orders.iter_mut().flatten() {
-            try_one(world, random, order);
+            one_atomic(world, least + random.below(8 - least), order);
             look(world, random, seen);
         }
     });
     // What is left of the orders is dropped here.
 }
 
-/// One operation that never sleeps, nor frees. Any context.
-fn try_one<'m>(world: &'m World, random: &mut Random, order: &mut Order<'m>) {
+/// One operation that never sleeps, nor frees a value. Any context; of the first four, any in which
+/// memory can be allocated.
+fn one_atomic<'m>(world: &'m World, operation: u64, order: &mut Order<'m>) {
     let (map, key) = (&world.map, order.key);
-    match (random.below(8), order.value.take()) {
-        (0..=2, Some(value)) => match map.try_store(&key, value) {
+    match (operation, order.value.take()) {
+        (0..=2, Some(value)) => match map.swap_prepared(key, value, atomic()) {
             Ok(old) => taken(old, key),
             Err(e) => {
-                if e.error != EAGAIN {
-                    world.refuse(e.error);
-                }
+                world.refuse(e.error);
                 order.value = Some(e.value);
             }
         },
         (3, Some(value)) => {
-            match map.try_load_or_store_with(&key, value, |seen| seen.get().verify(key)) {
+            match map.load_or_store_with(key, value, |seen| seen.get().verify(key), atomic()) {
                 Ok(LoadOrStore::Loaded(_, value)) => order.value = Some(value),
                 Ok(LoadOrStore::Stored) => {}
-                Err(e) => order.value = Some(e.value),
+                Err(e) => {
+                    world.refuse(e.error);
+                    order.value = Some(e.value);
+                }
             }
         }
         (4, Some(value)) => {
             let expected = generation(world, key);
-            let swapped = map.try_compare_and_swap(&key, value, |seen| {
+            let swapped = map.compare_and_swap_prepared(&key, value, |seen| {
                 seen.get().verify(key) && Some(seen.get().generation) == expected
             });
             match swapped {
@@ -165,13 +170,13 @@ fn try_one<'m>(world: &'m World, random: &mut Random, order: &mut Order<'m>) {
 fn delete_one(world: &World, operation: u64, key: u64) {
     let map = &world.map;
     match operation {
-        5 => taken(map.try_delete(&key), key),
+        5 => taken(map.load_and_delete(&key), key),
         6 => {
-            let old = map.try_compare_and_delete(&key, |seen| seen.get().verify(key));
+            let old = map.compare_and_delete_with(&key, |seen| seen.get().verify(key));
             taken(old, key);
         }
         _ => {
-            map.try_load_with(&key, |seen| seen.get().verify(key));
+            map.load_with(&key, |seen| seen.get().verify(key));
         }
     }
 }
@@ -197,7 +202,8 @@ pub(crate) fn look(world: &World, random: &mut Random, seen: &mut [u64]) {
     }
 }
 
-/// What a timer does: a few lookups, and sometimes a delete. Any context.
+/// What a timer does: a few lookups, and sometimes a delete. Any context but NMI.
+#[inline(never)]
 pub(crate) fn interrupt(world: &World, random: &mut Random, seen: &mut [u64]) -> u64 {
     for _ in 0..BATCH {
         look(world, random, seen);

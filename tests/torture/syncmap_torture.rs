@@ -8,6 +8,7 @@
 //! * [`world`]: the map, and what is known of its keys. [`owner`] has keys that nobody else changes,
 //!   and knows what each of them must have; readers are told how old what they find may be.
 //! * [`shared`]: keys that all change, from every context.
+//! * [`inserter`]: keys that are made in atomic contexts.
 //! * [`ranger`], [`grower`], [`actor`]: the other participants.
 //! * [`history`]: short programs, recorded for a checker of linearizability.
 //!
@@ -22,6 +23,7 @@ mod actor;
 mod contexts;
 mod grower;
 mod history;
+mod inserter;
 mod kinds;
 mod owner;
 mod random;

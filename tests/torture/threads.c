@@ -26,6 +26,7 @@ static const char * const kinds[TORTURE_KINDS] = {
 	[TORTURE_PROMOTER] = "promoter",
 	[TORTURE_GROWER] = "grower",
 	[TORTURE_SQUEEZER] = "squeezer",
+	[TORTURE_INSERTER] = "inserter",
 	[TORTURE_INTERRUPT] = "interrupt",
 };
 
@@ -35,8 +36,23 @@ struct actor {
 	void *state;
 };
 
-/* What interrupts: a timer in hardirqs, also on PREEMPT_RT, one in softirqs. */
-#define HARD_NSECS	(500 * NSEC_PER_USEC)
+/*
+ * What interrupts, in the order of the actors: a timer in softirqs, one in hardirqs,
+ * which is in softirqs on PREEMPT_RT, and one that is in hardirqs there as well.
+ */
+enum { SOFT, FIRM, HARD, TIMERS };
+
+/* A timer that interrupts, and the time until it does so again. */
+struct interrupter {
+	struct hrtimer timer;
+	enum hrtimer_mode mode;
+	unsigned int nsecs;
+	struct actor *actor;
+};
+
+/* A run of so many seconds makes so many new keys in each context. */
+#define LONG_RUN	4
+#define ENOUGH_KEYS	100
 
 static struct {
 	struct torture_params params;
@@ -45,16 +61,22 @@ static struct {
 	struct actor *actors;
 	unsigned int number, threads;
 	struct task_struct *main;
-	struct hrtimer hard;
+	struct interrupter firm, hard;
 	struct timer_list soft;
-	struct actor *hard_actor, *soft_actor;
+	struct actor *soft_actor;
 	bool interrupting;
 	bool paused;
 	atomic_t parked;
 	wait_queue_head_t parking, leaving;
 	int off;			/* the processor that is away, or 0 */
 	unsigned int moves, pauses, onoffs;
-} torture;
+} torture = {
+	.firm = { .mode = HRTIMER_MODE_REL, .nsecs = 2 * NSEC_PER_MSEC },
+	.hard = {
+		.mode = HRTIMER_MODE_REL_HARD,
+		.nsecs = 500 * NSEC_PER_USEC,
+	},
+};
 
 static void park(void)
 {
@@ -86,12 +108,15 @@ static int act(void *arg)
 	return 0;
 }
 
-static enum hrtimer_restart interrupt_hard(struct hrtimer *timer)
+static enum hrtimer_restart interrupt(struct hrtimer *timer)
 {
-	syncmap_torture_turn(torture.hard_actor->state);
+	const struct interrupter *interrupter =
+		container_of(timer, struct interrupter, timer);
+
+	syncmap_torture_turn(interrupter->actor->state);
 	if (!READ_ONCE(torture.interrupting))
 		return HRTIMER_NORESTART;
-	hrtimer_forward_now(timer, HARD_NSECS);
+	hrtimer_forward_now(timer, interrupter->nsecs);
 	return HRTIMER_RESTART;
 }
 
@@ -102,12 +127,25 @@ static void interrupt_soft(struct timer_list *timer)
 		mod_timer(timer, jiffies + 1);
 }
 
+static void set_up(struct interrupter *interrupter)
+{
+	hrtimer_setup(&interrupter->timer, interrupt, CLOCK_MONOTONIC,
+		      interrupter->mode);
+}
+
+static void start(struct interrupter *interrupter)
+{
+	hrtimer_start(&interrupter->timer, interrupter->nsecs,
+		      interrupter->mode);
+}
+
 static void start_interrupts(void)
 {
 	if (!torture.times.irq)
 		return;
 	WRITE_ONCE(torture.interrupting, true);
-	hrtimer_start(&torture.hard, HARD_NSECS, HRTIMER_MODE_REL_HARD);
+	start(&torture.firm);
+	start(&torture.hard);
 	mod_timer(&torture.soft, jiffies + 1);
 }
 
@@ -116,7 +154,8 @@ static void stop_interrupts(void)
 	if (!torture.times.irq)
 		return;
 	WRITE_ONCE(torture.interrupting, false);
-	hrtimer_cancel(&torture.hard);
+	hrtimer_cancel(&torture.firm.timer);
+	hrtimer_cancel(&torture.hard.timer);
 	timer_delete_sync(&torture.soft);
 }
 
@@ -173,10 +212,12 @@ static void on_or_off(void)
 
 static void show(const char *title, const struct torture_figures *now)
 {
-	const u64 *done = now->operations;
+	const u64 *done = now->operations, *new = now->inserted;
 
-	pr_info(" %s: %llu faults; %llu lookups, %llu changes, %llu in atomic contexts, %llu in timers, %llu walks, %llu clears, %llu misses, %llu of growers, %llu squeezed, %llu refused; %llu promotions, %llu expunged, %llu sweeps; %llu values, %llu dropped; %llu keys, %llu bytes; %u pauses, %u moves, %u on/off\n",
-		title, now->faults, done[TORTURE_READER], done[TORTURE_WRITER],
+	pr_info(" %s: %llu faults; %llu new keys in softirqs, %llu new keys in hardirqs, %llu new keys under spinlocks, %llu new keys under raw spinlocks; %llu lookups, %llu changes, %llu in atomic contexts, %llu in timers, %llu walks, %llu clears, %llu misses, %llu of growers, %llu squeezed, %llu refused; %llu promotions, %llu expunged, %llu sweeps; %llu values, %llu dropped; %llu keys, %llu bytes; %u pauses, %u moves, %u on/off\n",
+		title, now->faults, new[CONTEXT_SOFTIRQ],
+		new[CONTEXT_HARDIRQ] + new[CONTEXT_IPI], new[CONTEXT_LOCKED],
+		new[CONTEXT_RAW], done[TORTURE_READER], done[TORTURE_WRITER],
 		done[TORTURE_TRIER], done[TORTURE_INTERRUPT],
 		done[TORTURE_RANGER], done[TORTURE_CLEARER],
 		done[TORTURE_PROMOTER], done[TORTURE_GROWER],
@@ -202,6 +243,39 @@ static void stop_actors(void)
 	kfree(torture.actors);
 }
 
+/* Whether so many new keys in a context will do; says so if not. */
+static bool enough(const char *where, u64 keys)
+{
+	/* Where there is a limit, it may be used up most of the time. */
+	const bool limited = torture.params.max_bytes ||
+			     torture.params.max_entries;
+
+	if (keys >= (limited ? 1 : ENOUGH_KEYS))
+		return true;
+	pr_err(" fault: Idle: %llu new keys %s\n", keys, where);
+	return false;
+}
+
+/* Counts the contexts in which no keys were made to speak of. */
+static u64 idle_contexts(const struct torture_figures *last)
+{
+	const u64 *new = last->inserted;
+	u64 idle = 0;
+
+	if (torture.times.irq) {
+		idle += !enough("in softirqs", new[CONTEXT_SOFTIRQ]);
+		if (!IS_ENABLED(CONFIG_PREEMPT_RT))
+			idle += !enough("in hardirqs", new[CONTEXT_HARDIRQ]);
+	}
+	if (torture.params.count[TORTURE_INSERTER]) {
+		idle += !enough("under spinlocks", new[CONTEXT_LOCKED]);
+		if (torture_allocates(CONTEXT_RAW))
+			idle += !enough("under raw spinlocks",
+					new[CONTEXT_RAW]);
+	}
+	return idle;
+}
+
 static void finish(unsigned long start)
 {
 	const unsigned long secs = (jiffies - start) / HZ;
@@ -212,8 +286,10 @@ static void finish(unsigned long start)
 		on_or_off();
 	rcu_barrier();
 	syncmap_torture_end(torture.world, &last);
+	if (secs >= LONG_RUN)
+		last.faults += idle_contexts(&last);
 	show("in all", &last);
-	pr_info("--- End of test: %s: %llu faults in %lu seconds, seed=%llu nreaders=%llu nwriters=%llu ntriers=%llu nrangers=%llu nclearers=%llu npromoters=%llu ngrowers=%llu keys=%llu shared=%llu grow=%llu value_bytes=%llu max_bytes=%llu\n",
+	pr_info("--- End of test: %s: %llu faults in %lu seconds, seed=%llu nreaders=%llu nwriters=%llu ntriers=%llu nrangers=%llu nclearers=%llu npromoters=%llu ngrowers=%llu ninserters=%llu keys=%llu shared=%llu grow=%llu value_bytes=%llu max_bytes=%llu\n",
 		last.faults ? "FAILURE" : "SUCCESS", last.faults, secs,
 		torture.params.seed, torture.params.count[TORTURE_READER],
 		torture.params.count[TORTURE_WRITER],
@@ -221,7 +297,8 @@ static void finish(unsigned long start)
 		torture.params.count[TORTURE_RANGER],
 		torture.params.count[TORTURE_CLEARER],
 		torture.params.count[TORTURE_PROMOTER],
-		torture.params.count[TORTURE_GROWER], torture.params.keys,
+		torture.params.count[TORTURE_GROWER],
+		torture.params.count[TORTURE_INSERTER], torture.params.keys,
 		torture.params.shared, torture.params.grow,
 		torture.params.value_bytes, torture.params.max_bytes);
 }
@@ -305,8 +382,10 @@ static bool create_actors(void)
 		}
 	}
 	if (torture.times.irq) {
-		torture.hard_actor = &torture.actors[torture.number - 1];
-		torture.soft_actor = &torture.actors[torture.number - 2];
+		actor = &torture.actors[torture.number - TIMERS];
+		torture.soft_actor = &actor[SOFT];
+		torture.firm.actor = &actor[FIRM];
+		torture.hard.actor = &actor[HARD];
 	}
 	return true;
 }
@@ -321,8 +400,8 @@ int torture_start(const struct torture_params *params,
 	torture.times = *times;
 	init_waitqueue_head(&torture.parking);
 	init_waitqueue_head(&torture.leaving);
-	hrtimer_setup(&torture.hard, interrupt_hard, CLOCK_MONOTONIC,
-		      HRTIMER_MODE_REL_HARD);
+	set_up(&torture.firm);
+	set_up(&torture.hard);
 	timer_setup(&torture.soft, interrupt_soft, 0);
 	for (i = 0; i < TORTURE_KINDS; i++)
 		torture.number += params->count[i];

@@ -24,6 +24,7 @@ enum torture_kind {
 	TORTURE_PROMOTER,
 	TORTURE_GROWER,
 	TORTURE_SQUEEZER,
+	TORTURE_INSERTER,	/* makes keys where it must not sleep */
 	TORTURE_INTERRUPT,	/* what interrupts all others: timers */
 	TORTURE_KINDS,
 };
@@ -36,8 +37,21 @@ struct torture_params {
 	u64 seed, plant, faults;
 };
 
+/* Contexts, as the participants find them. */
+enum torture_context {
+	CONTEXT_PROCESS,
+	CONTEXT_LOCKED,		/* under a spinlock, interrupts disabled */
+	CONTEXT_SOFTIRQ,
+	CONTEXT_HARDIRQ,	/* a timer's; a softirq on PREEMPT_RT */
+	/* These two are no place to allocate in on PREEMPT_RT. */
+	CONTEXT_RAW,		/* under a raw spinlock, interrupts disabled */
+	CONTEXT_IPI,		/* of another processor, if there is one */
+	CONTEXTS,
+};
+
 struct torture_figures {
 	u64 operations[TORTURE_KINDS];
+	u64 inserted[CONTEXTS];	/* new keys by inserters and timers */
 	u64 faults, refused, made, dropped;
 	u64 promotions, expunged, sweeps, entries, bytes;
 };
@@ -77,15 +91,11 @@ void syncmap_record_show(void *recorder, struct seq_file *file);
 void syncmap_record_end(void *recorder);
 
 /* contexts.c: calls @fn in a context, and waits for it. */
-enum torture_context {
-	CONTEXT_PROCESS,
-	CONTEXT_LOCKED,		/* under a raw spinlock, interrupts disabled */
-	CONTEXT_SOFTIRQ,
-	CONTEXT_HARDIRQ,	/* of another processor, if there is one */
-	CONTEXTS,
-};
-
 void torture_call(u64 context, void (*fn)(void *arg), void *arg);
+/* Whether GFP_ATOMIC is allowed in a context, by this kernel and its checks. */
+bool torture_allocates(u64 context);
+/* The context that this is called in, as far as that can be told. */
+u64 torture_context(void);
 void torture_pause(u64 usecs);
 void torture_spin(u64 loops);
 

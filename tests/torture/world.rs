@@ -2,12 +2,14 @@
 
 //! The map, what is known of its keys, and the counts.
 
+use kernel::alloc::Flags;
 use kernel::prelude::*;
 use kernel::sync::atomic::{Acquire, Atomic, Full, Relaxed, Release};
 use kernel::sync::Arc;
 use syncmap::{Account, Limits, Options, SyncMap};
 
-use crate::kinds::{Figures, Params, Plant, KINDS};
+use crate::contexts::CONTEXTS;
+use crate::kinds::*;
 use crate::value::{census, fault, Fault, Value};
 
 pub(crate) type Tortured = SyncMap<u64, Value>;
@@ -18,6 +20,16 @@ pub(crate) const ABSENT: u64 = 1 << 60;
 /// The first key of a grower.
 pub(crate) fn first_of_grower(number: u64) -> u64 {
     (number + 1) << 32
+}
+
+/// The first key of an inserter, or of a timer, which is one as well.
+pub(crate) fn first_of_inserter(kind: usize, number: u64) -> u64 {
+    ((kind as u64) << 48) | ((number + 1) << 32)
+}
+
+/// For stores that never sleep.
+pub(crate) fn atomic() -> Flags {
+    GFP_ATOMIC | __GFP_NOWARN
 }
 
 /// What its owner tells of a key.
@@ -95,6 +107,8 @@ pub(crate) struct World {
     pub(crate) ticket: Atomic<u64>,
     clears: Clears,
     operations: [Atomic<u64>; KINDS],
+    /// New keys of inserters, by context.
+    inserted: [Atomic<u64>; CONTEXTS as usize],
     refused: Atomic<u64>,
 }
 
@@ -105,9 +119,20 @@ fn limited(limit: u64) -> usize {
     }
 }
 
+/// No fewer than all keys that are ever stored.
+fn all_keys(params: &Params) -> u64 {
+    let many = |kind: usize| {
+        params
+            .count
+            .get(kind)
+            .map_or(0, |count| count * params.grow)
+    };
+    params.keys + params.shared + many(GROWER) + many(INSERTER) + many(INTERRUPT)
+}
+
 impl World {
     pub(crate) fn new(params: &Params) -> Result<KBox<Self>> {
-        let account = Arc::new(Account::new(limited(params.max_bytes)), GFP_KERNEL)?;
+        let account = Arc::pin_init(Account::new(limited(params.max_bytes)), GFP_KERNEL)?;
         let options = Options {
             limits: Limits {
                 entries: limited(params.max_entries),
@@ -135,6 +160,7 @@ impl World {
                 done: Atomic::new(0),
             },
             operations: [const { Atomic::new(0) }; KINDS],
+            inserted: [const { Atomic::new(0) }; CONTEXTS as usize],
             refused: Atomic::new(0),
         };
         Ok(KBox::new(world, GFP_KERNEL)?)
@@ -142,8 +168,13 @@ impl World {
 
     /// A value of the size that was asked for; none if there is no memory, which is counted.
     pub(crate) fn value(&self, key: u64, generation: u64) -> Option<Value> {
+        self.value_with(key, generation, GFP_KERNEL)
+    }
+
+    /// The same. Sleeps if `flags` allow it.
+    pub(crate) fn value_with(&self, key: u64, generation: u64, flags: Flags) -> Option<Value> {
         let bytes = self.params.value_bytes as usize;
-        match Value::new(key, generation, bytes, GFP_KERNEL) {
+        match Value::new(key, generation, bytes, flags) {
             Ok(value) => Some(value),
             Err(error) => {
                 self.refuse(error);
@@ -154,7 +185,10 @@ impl World {
 
     /// An operation has failed: for want of memory, or because of a limit, or it is a fault.
     pub(crate) fn refuse(&self, error: Error) {
-        let limited = self.params.max_bytes != 0 || self.params.max_entries != 0;
+        let params = &self.params;
+        // The limit of keys is exact: where all keys that there are fit, none is refused.
+        let limited = params.max_bytes != 0
+            || (params.max_entries != 0 && params.max_entries < all_keys(params));
         if error == ENOMEM || (error == syncmap::quota::edquot() && limited) {
             self.refused.fetch_add(1u64, Relaxed);
         } else {
@@ -181,6 +215,24 @@ impl World {
         }
     }
 
+    /// Counts a new key that was made in a context.
+    pub(crate) fn count_inserted(&self, context: u64) {
+        if let Some(counter) = self.inserted.get(context as usize) {
+            counter.fetch_add(1u64, Relaxed);
+        }
+    }
+
+    /// Sees whether the map has more keys than it may have. Any context.
+    pub(crate) fn check_limit(&self) {
+        let (keys, most) = (self.map.len(), limited(self.params.max_entries));
+        if keys > most {
+            fault(
+                Fault::Len,
+                fmt!("there are {} keys, where {} are allowed", keys, most),
+            );
+        }
+    }
+
     /// How many Clears had begun at an instant, within this call, at which none was under way.
     pub(crate) fn quiet(&self) -> Option<usize> {
         let done = self.clears.done.load(Acquire);
@@ -193,6 +245,7 @@ impl World {
         self.clears.begun.load(Acquire)
     }
 
+    #[inline(never)]
     pub(crate) fn clear(&self) {
         self.clears.begun.fetch_add(1usize, Full);
         if let Err(error) = self.map.clear(GFP_KERNEL) {
@@ -249,8 +302,13 @@ impl World {
         for (sum, counter) in operations.iter_mut().zip(&self.operations) {
             *sum = counter.load(Relaxed);
         }
+        let mut inserted = [0; CONTEXTS as usize];
+        for (sum, counter) in inserted.iter_mut().zip(&self.inserted) {
+            *sum = counter.load(Relaxed);
+        }
         Figures {
             operations,
+            inserted,
             faults,
             refused: self.refused(),
             made,
