@@ -5,7 +5,7 @@
 # unloading in shell, then every program of tests/kselftest.
 
 export SYNCMAP_KO=/syncmap.ko SYNCMAP_BLOCKLIST_KO=/blocklist.ko SYNCMAP_SLEEP=1
-export SYNCMAP_USER_KO=/rust_user.ko
+export SYNCMAP_USER_KO=/rust_user.ko SYNCMAP_FLOWS_KO=/flows.ko
 # shellcheck source=scripts/job-modules.sh
 . /job-modules.sh
 # shellcheck source=tests/tools/job-tools.sh

@@ -125,7 +125,7 @@ device() {
 			files+=("$small/$name=/tests/$name-32")
 		done
 	fi
-	for name in syncmap blocklist rust_user syncmap_ctest syncmap_careless; do
+	for name in syncmap blocklist flows rust_user syncmap_ctest syncmap_careless; do
 		files+=("$out/$name.ko=/$name.ko")
 	done
 	guest "$dir" "device tests" 1800 "$SCRIPTS/job-test.sh" \
