@@ -26,6 +26,8 @@ if [ -x /tests/failnth ]; then
 		echo 0 >$slab/verbose
 		echo N >$slab/ignore-gfp-wait
 	fi
+	# The module counts allocations, of which those of the slab itself are none.
+	echo 20 2>/dev/null >/sys/kernel/debug/fail_page_alloc/min-order
 	reporting c-api-failnth syncmap_failnth failnth
 	# With it go the names.
 	rmmod syncmap
