@@ -12,7 +12,7 @@ use syncmap::reserve::Reservation;
 use syncmap::value::{Counted, Prepared};
 use syncmap::{ByteMap, Limits, Options};
 
-use crate::context::{ATOMIC, RAW};
+use crate::context::{atomically, ATOMIC, RAW};
 use crate::keys::{Constant, Good, Mixed, Number, Truncated};
 use crate::scaled;
 use crate::support::{audit, bytes, fill, has, numbers, store, value, Numbers, Random, CROWDED};
@@ -52,15 +52,26 @@ fn store_reserved<'m, K: Number>(
         .map_err(|e| e.error)
 }
 
-/// Stores keys, all of them new, by one reservation, which has memory for just these.
+/// Stores keys, all of them new, by one reservation, which has memory for just these: all at once with
+/// interrupts off, so that the worker does not relieve meanwhile what they strain.
 fn reserve_and_fill<K: Number>(
     map: &Numbers<K>,
     keys: impl Iterator<Item = u64> + Clone,
 ) -> Result {
     let reservation = map.reserve(keys.clone().count(), GFP_KERNEL)?;
+    let mut values = KVec::new();
     for key in keys {
-        store_reserved(map, key, prepared(map, key)?, &reservation)?;
+        values.push((key, Some(prepared(map, key)?)), GFP_KERNEL)?;
     }
+    let values = Taken(UnsafeCell::new(values));
+    atomically(|| -> Result {
+        // SAFETY: Nothing else uses them.
+        for (key, value) in unsafe { &mut *values.get() }.iter_mut() {
+            let value = value.take().ok_or(EINVAL)?;
+            store_reserved(map, *key, value, &reservation)?;
+        }
+        Ok(())
+    })?;
     check_eq!(reservation.keys(), 0);
     Ok(())
 }
