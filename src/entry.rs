@@ -316,8 +316,9 @@ impl<K: Key> Entry<K> {
     /// Expunged → Live.
     ///
     /// With the lock held, after the entry has been put back into dirty (I1). Only the holder of the
-    /// lock changes the word of an Expunged entry, so there is nothing to compare. Full, like the other changes
-    /// of words; the release in it pairs with the acquire in [`Entry::state`] (litmus: unexpunge).
+    /// lock changes the word of an Expunged entry, so there is nothing to compare. Full, like the
+    /// other changes of words; the release in it pairs with the acquire in [`Entry::state`]
+    /// (litmus: unexpunge).
     pub(crate) fn unexpunge_locked<P: Policy>(&self, value: P::Value<'_>) {
         self.head.word.xchg(P::into_word(value).as_ptr(), Full);
     }

@@ -3,9 +3,9 @@
 //! A concurrent hash map for the kernel: Go's `sync.Map` on RCU.
 //!
 //! Readers never lock, never wait and never sleep, on a hit or a miss, in any context but NMI;
-//! stores to existing keys are lock-free; new keys take a raw spinlock for a short time that does not
-//! depend on how many keys there are, so they can be made in any context, too. Start with [`SyncMap`], or read [`map`], which is where the algorithm
-//! is.
+//! stores to existing keys are lock-free; new keys take a raw spinlock for a short time that does
+//! not depend on how many keys there are, so they can be made in any context, too. Start with
+//! [`SyncMap`], or read [`map`], which is where the algorithm is.
 //!
 //! # Examples
 //!

@@ -71,12 +71,12 @@ impl<K: Key, P: Policy> Map<K, P> {
 
     /// Deletes all keys. O(1): the entries are freed by a worker, after a grace period.
     ///
-    /// Process context, if `flags` allow sleeping; otherwise any in which memory can be allocated. Does
-    /// not fail for lack of memory as long as a
-    /// map has the empty table that it keeps in reserve. If that is used up, waits for the grace period
-    /// that brings it back, and fails with `EINTR` if a fatal signal arrives meanwhile, with `EBUSY` in
-    /// the destructor of one of the map's values, or after ten seconds on a workqueue, or with `ENOMEM` if it may not sleep. While keys are
-    /// reserved, takes a kilobyte more, and fails with `ENOMEM` if there is none.
+    /// Process context, if `flags` allow sleeping; otherwise any in which memory can be allocated.
+    /// Does not fail for lack of memory as long as a map has the empty table that it keeps in
+    /// reserve. If that is used up, waits for the grace period that brings it back, and fails with
+    /// `EINTR` if a fatal signal arrives meanwhile, with `EBUSY` in the destructor of one of the
+    /// map's values, or after ten seconds on a workqueue, or with `ENOMEM` if it may not sleep. While
+    /// keys are reserved, takes a kilobyte more, and fails with `ENOMEM` if there is none.
     pub fn clear(&self, flags: Flags) -> Result {
         let mut fresh = self.new_empty(Size::Small, flags);
         loop {

@@ -69,8 +69,8 @@ struct Pool<K: Key> {
     reserved: Cell<usize>,
     /// Keys that have used the slack of a segment since the worker last began to relieve segments.
     strained: Cell<usize>,
-    /// Those before, while it does so.
-    relieving: Cell<usize>,
+    /// Those before, while a sweep does so; there may be none left of them before it has ended.
+    relieving: Cell<Option<usize>>,
 }
 
 impl<K: Key> Pool<K> {
@@ -79,7 +79,7 @@ impl<K: Key> Pool<K> {
         match reserved {
             0 => 0,
             _ => {
-                let keys = reserved + self.strained.get() + self.relieving.get();
+                let keys = reserved + self.strained.get() + self.relieving.get().unwrap_or(0);
                 keys.div_ceil(SLACK) + usize::from(small)
             }
         }
@@ -87,8 +87,9 @@ impl<K: Key> Pool<K> {
 
     /// Takes as many keys off as a segment stands for that was put in front of one that is exhausted.
     fn overflowed(&self) {
-        let first = self.relieving.get().min(SLACK);
-        self.relieving.set(self.relieving.get() - first);
+        let first = self.relieving.get().unwrap_or(0).min(SLACK);
+        self.relieving
+            .set(self.relieving.get().map(|keys| keys - first));
         debug_assert!(self.strained.get() >= SLACK - first);
         self.strained
             .set(self.strained.get().saturating_sub(SLACK - first));
@@ -127,7 +128,7 @@ impl<K: Key> Guarded<K> {
                 segments: SegmentStack::new(),
                 reserved: Cell::new(0),
                 strained: Cell::new(0),
-                relieving: Cell::new(0),
+                relieving: Cell::new(None),
             },
             counters: Counters::default(),
         }
@@ -436,11 +437,11 @@ impl<'g, K: Key> Locked<'g, K> {
     /// that has begun already. The regions of these keys have been marked.
     pub(crate) fn begin_relief(&self) -> bool {
         let pool = &self.guarded.pool;
-        if pool.relieving.get() != 0 {
+        if pool.relieving.get().is_some() || pool.strained.get() == 0 {
             return false;
         }
-        pool.relieving.set(pool.strained.take());
-        pool.relieving.get() != 0
+        pool.relieving.set(Some(pool.strained.take()));
+        true
     }
 
     /// Ends that; `done` if all segments have been relieved that were marked when it began.
@@ -448,7 +449,8 @@ impl<'g, K: Key> Locked<'g, K> {
         let pool = &self.guarded.pool;
         let relieving = pool.relieving.take();
         if !done {
-            pool.strained.set(pool.strained.get() + relieving);
+            pool.strained
+                .set(pool.strained.get() + relieving.unwrap_or(0));
         }
     }
 

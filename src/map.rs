@@ -258,8 +258,9 @@ impl<K: Key, P: Policy> Map<K, P> {
         Ok(put.old())
     }
 
-    /// Stores a value unless the key has one, which `look` looks at instead, in a read-side section: it
-    /// must not sleep, nor use the map, and may be called several times. Otherwise as [`Map::swap_prepared`].
+    /// Stores a value unless the key has one, which `look` looks at instead, in a read-side section:
+    /// it must not sleep, nor use the map, and may be called several times. Otherwise as
+    /// [`Map::swap_prepared`].
     pub fn load_or_store_with<'r, 'm: 'r, 'k, R>(
         &'m self,
         key: K::Input<'k>,

@@ -46,8 +46,8 @@ impl Marks {
     /// Marks the region of a hash, after something in it was changed.
     ///
     /// If that was a fully ordered change, as that of an entry is, or done with the lock held that is
-    /// taken after `take`, then the thread that has taken the mark sees the change, or this sees that the mark is
-    /// gone: `take` is fully ordered (litmus: request).
+    /// taken after `take`, then the thread that has taken the mark sees the change, or this sees that
+    /// the mark is gone: `take` is fully ordered (litmus: request).
     pub(crate) fn mark(&self, hash: u32) {
         let Region(region) = Region::of(hash);
         let Some(word) = self.0.get((region / u64::BITS) as usize) else {

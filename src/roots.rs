@@ -4,10 +4,10 @@
 //!
 //! R is the read table and the flag `amended`, D the dirty table, which is never null: while not
 //! amended, D *is* R's table. Amended, it is another table, *apart* from read, in which what was
-//! deleted is left out; or the same table still, if nothing was deleted when dirty began, or there was
-//! no memory for another one: then the two differ in the new keys only, and those are marked (see [`Birth`](crate::entry)). They change with
-//! the map's lock held, by the methods of [`Locked`](crate::locked::Locked). Readers need only
-//! [`Roots::read`] and [`Roots::dirty`].
+//! deleted is left out; or the same table still, if nothing was deleted when dirty began, or there
+//! was no memory for another one: then the two differ in the new keys only, and those are marked
+//! (see [`Birth`](crate::entry)). They change with the map's lock held, by the methods of
+//! [`Locked`](crate::locked::Locked). Readers need only [`Roots::read`] and [`Roots::dirty`].
 //!
 //! # Invariants
 //!
