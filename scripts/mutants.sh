@@ -79,12 +79,13 @@ has_test() {
 	device) file=tests/kselftest/$what.c ;;
 	ctest) file=tests/modules/ctest/main.c ;;
 	careless) file=scripts/job-modules.sh ;;
-	model) file=tests/model/explore/src/programs.rs ;;
+	model) file=tests/model/explore/src/programs ;;
 	build) return 0 ;;
 	*) return 1 ;;
 	esac
 	[ -e "$SOURCE/$file" ] || return
-	[ -n "${TEXTS[$file]:-}" ] || TEXTS[$file]=$(<"$SOURCE/$file")
+	[ -n "${TEXTS[$file]:-}" ] || TEXTS[$file]=$(find "$SOURCE/$file" -type f \
+		-exec cat {} +)
 	[[ ${TEXTS[$file]} == *"$1"* ]]
 }
 

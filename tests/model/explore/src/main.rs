@@ -103,6 +103,6 @@ fn main() -> ExitCode {
         name: small.name.into(),
         run: Box::new(move |effort| run(small, effort)),
     };
-    let tests: Vec<Test> = programs::PROGRAMS.iter().map(test).collect();
+    let tests: Vec<Test> = programs::all().map(test).collect();
     harness::main(&tests, Duration::from_secs(2), Duration::from_secs(120))
 }

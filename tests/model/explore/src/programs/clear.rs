@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Clear, and walks.
+
+use harness::Actor;
+
+use super::states::{amended, deleted, expunged, read, A, B, C, D};
+use super::{program, promote, Small};
+
+pub const PROGRAMS: &[Small] = &[
+    program("clear-store", read).threads(&[|a| a.clear(), |a| a.store(A, 2)]),
+    program("clear-new", amended)
+        .threads(&[|a| a.clear(), |a| a.store(C, 2)])
+        .last(promote),
+    program("clear-new-apart", expunged)
+        .threads(&[|a| a.clear(), |a| a.store(D, 2)])
+        .last(promote),
+    program("clear-new-dirty", deleted)
+        .threads(&[|a| a.clear(), |a| a.store(C, 2)])
+        .last(promote),
+    program("clear-load", amended).threads(&[
+        |a| a.clear(),
+        |a| {
+            a.get(A);
+            a.get(B);
+        },
+    ]),
+    // If a key that only dirty had is gone, so is a key of read. The judge goes key by key and does not
+    // see this.
+    program("clear-instant", expunged).threads(&[
+        |a| a.clear(),
+        |a| {
+            let (newer, older) = (a.see(C), a.see(B));
+            assert!(
+                newer.is_some() || older.is_none(),
+                "Clear is not one instant"
+            );
+        },
+    ]),
+    // A key that a load does not find any more is not in a walk either.
+    program("clear-range", read).threads(&[
+        |a| a.clear(),
+        |a| {
+            a.load(A);
+            a.range();
+        },
+    ]),
+    program("clear-clear", read).threads(&[
+        |a| a.clear(),
+        |a| {
+            a.clear();
+            a.store(A, 2);
+        },
+    ]),
+    program("interrupt-clears", amended)
+        .threads(&[|a| a.interrupt(Actor::clear), |a| a.store(C, 1)]),
+    program("delete-clear", amended)
+        .threads(&[
+            |a| a.load_and_delete(B),
+            |a| {
+                a.clear();
+                a.store(B, 2);
+            },
+        ])
+        .last(promote),
+    program("range-store", deleted).threads(&[
+        |a| a.range(),
+        |a| {
+            a.store(C, 1);
+            a.store(A, 2);
+        },
+    ]),
+];
