@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use kernel::alloc::flags::{GFP_ATOMIC, GFP_KERNEL};
 use kernel::alloc::Flags;
 use kernel::error::Error;
-use kernel::machine;
+use kernel::machine::{self, Failing};
 use kernel::sync::rcu;
 use linearize::{Action, Operation};
 use syncmap::inspect::EntryState;
@@ -16,12 +16,16 @@ use syncmap::object::Fixed;
 use syncmap::outcome::LoadOrStore;
 use syncmap::quota::edquot;
 use syncmap::range::Cursor;
+use syncmap::reserve::Reservation;
 use syncmap::value::Counted;
 
 use crate::contents::{Name, Value};
 
 /// The maps of programs.
 pub type TinyMap = Map<Name, Counted<Fixed<Value>>>;
+
+/// Memory for new keys of these.
+pub type TinyReservation<'m> = Reservation<'m, Name, Counted<Fixed<Value>>>;
 
 /// What a store that has failed comes to.
 fn failed(error: Error, value: u64) -> Option<Action> {
@@ -166,6 +170,29 @@ impl<'m> Actor<'m> {
                 Err(e) => failed(e.error, value),
             }
         });
+    }
+
+    /// Reserves memory for new keys.
+    pub fn reserve(&self, keys: usize) -> TinyReservation<'m> {
+        let reserved = self.map.reserve_tails(keys, 0, GFP_KERNEL);
+        reserved.unwrap_or_else(|error| panic!("a reservation fails: {error:?}"))
+    }
+
+    /// Stores a key whose memory was reserved, in an interrupt handler that has no other memory.
+    pub fn put(&mut self, key: u64, value: u64, reservation: &TinyReservation<'m>) {
+        let map = self.map;
+        let prepared = map.prepare(Value::new(value), GFP_KERNEL);
+        let prepared = prepared.ok().expect("there is memory");
+        machine::fail(Failing::From(0));
+        self.interrupt(|actor| {
+            actor.done(Some(key), |_| {
+                match map.swap_prepared(Name::of(key), prepared, reservation) {
+                    Ok(old) => Some(Action::Swap(value, old.map(|old| old.get()))),
+                    Err(error) => panic!("a reserved key fails: {:?}", error.error),
+                }
+            });
+        });
+        machine::fail(Failing::Never);
     }
 
     pub fn compare_and_swap(&mut self, key: u64, old: u64, new: u64) {

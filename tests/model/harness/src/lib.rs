@@ -8,7 +8,7 @@ mod contents;
 mod mix;
 mod runner;
 
-pub use actor::{Actor, TinyMap};
+pub use actor::{Actor, TinyMap, TinyReservation};
 pub use contents::{values_alive, Name, Value};
 pub use mix::{mix, Fault, Mix};
 pub use runner::{main, Effort, Test};

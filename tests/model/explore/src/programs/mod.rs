@@ -4,11 +4,13 @@
 
 use harness::Actor;
 
+mod accounts;
 mod clear;
 mod expunged;
 mod limits;
 mod memory;
 mod promotions;
+mod reservations;
 mod states;
 mod stores;
 mod sweeps;
@@ -48,6 +50,11 @@ const fn program(name: &'static str, first: Act) -> Small {
         allocations: 0,
         last: nothing,
     }
+}
+
+/// Returns a program of one thread.
+const fn alone(name: &'static str, act: Act) -> Small {
+    program(name, act).threads(&[nothing])
 }
 
 impl Small {
@@ -102,6 +109,8 @@ pub fn all() -> impl Iterator<Item = &'static Small> {
         clear::PROGRAMS,
         limits::PROGRAMS,
         memory::PROGRAMS,
+        reservations::PROGRAMS,
+        accounts::PROGRAMS,
     ]
     .into_iter()
     .flatten()

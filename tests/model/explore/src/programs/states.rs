@@ -21,6 +21,12 @@ pub const fn up(hundredths: u32) -> u64 {
     key(u32::MAX / 100 * hundredths, hundredths as u64)
 }
 
+/// Returns `count` keys, numbered from 1, whose hashes lie evenly from `first` on, below `end`.
+pub fn keys(first: u32, end: u32, count: u32) -> impl Iterator<Item = u64> {
+    let step = (end - first) / count;
+    (0..count).map(move |i| key(first + i * step, u64::from(i) + 1))
+}
+
 /// A and B in read, alone.
 pub fn read(a: &mut Actor<'_>) {
     a.store(A, 1);

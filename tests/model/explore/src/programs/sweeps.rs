@@ -2,8 +2,30 @@
 
 //! Sweeps, by the threads and by the worker.
 
-use super::states::{amended, deleted, expunged, read, A, B, C};
-use super::{program, promote, Small};
+use harness::Actor;
+
+use super::states::{amended, deleted, expunged, key, keys, read, A, B, C};
+use super::{alone, program, promote, Small};
+
+/// Returns the keys of two segments, whose regions are marked in one word.
+fn crowd() -> impl Iterator<Item = u64> {
+    keys(0, 1 << 28, 86)
+}
+
+const FIRST: u64 = key(0, 1);
+const LAST: u64 = key((1 << 28) / 86 * 85, 86);
+
+/// A sweep finds no deleted key in the first region, where the key was stored again, and goes on.
+fn goes_on(a: &mut Actor<'_>) {
+    let all: Vec<u64> = keys(0, u32::MAX, 170).collect();
+    all.iter().for_each(|key| a.store(*key, 1));
+    a.map.promote_now();
+    a.delete(all[0]);
+    a.delete(all[169]);
+    a.store(all[0], 1);
+    a.map.sweep();
+    assert_eq!((a.map.stats().read_slots, a.map.len()), (169, 169));
+}
 
 pub const PROGRAMS: &[Small] = &[
     program("sweep-load", deleted).threads(&[
@@ -39,6 +61,14 @@ pub const PROGRAMS: &[Small] = &[
         .last(promote),
     // A key that is deleted while its region is swept has the region marked for the next sweep.
     program("sweep-delete", deleted).threads(&[|a| a.map.sweep(), |a| a.delete(B)]),
+    // The regions of both keys are marked in one word.
+    program("sweep-mark", |a| {
+        crowd().for_each(|key| a.store(key, 1));
+        a.map.promote_now();
+        a.delete(FIRST);
+    })
+    .threads(&[|a| a.map.sweep(), |a| a.delete(LAST)]),
+    alone("sweep-goes-on", goes_on),
     program("sweep-new", deleted)
         .threads(&[|a| a.map.sweep(), |a| a.store(C, 1)])
         .last(|a| a.expect_swept()),
