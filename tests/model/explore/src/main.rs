@@ -24,6 +24,8 @@
 //!   in the kernel; interrupt work runs at once, but in `late` programs; time passes when there is
 //!   nothing else to do. What is done by one thread before the others start, and after they have
 //!   ended, is not varied.
+//! * In a program of one thread, only what the worker does meanwhile is varied, and in one whose
+//!   threads take turns (`reserve-two-sweeps`) nothing is.
 //! * An exploration that has run out of time says so: "the first N executions".
 //! * An old value, which a load in a section may return, is one that was there before a grace period
 //!   only if the section may have begun before it: but that RCU guarantees just this is taken for

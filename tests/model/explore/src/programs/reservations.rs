@@ -2,6 +2,8 @@
 
 //! New keys whose memory was reserved, and sweeps that relieve the segments that these have strained.
 
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
 use harness::{Actor, Name, TinyMap, Value};
 use kernel::alloc::flags::GFP_KERNEL;
 use kernel::alloc::{InPlaceInit, KBox};
@@ -9,12 +11,13 @@ use kernel::machine::{self, Failing};
 use syncmap::{Limits, Options};
 
 use super::states::{key, keys};
-use super::{alone, Small};
+use super::{alone, program, Small};
 
 /// What a segment takes without reserved keys, and what it takes besides.
 const FULL: u32 = 84;
 const SLACK: u32 = 21;
 
+const QUARTER: u32 = 1 << 30;
 const HALF: u32 = 1 << 31;
 
 /// Stores all these keys, for which there is memory.
@@ -134,6 +137,33 @@ fn crowd(_: &mut Actor<'_>) {
     }
 }
 
+const FIRST: u32 = 0;
+const SECOND: u32 = QUARTER;
+const THIRD: u32 = HALF;
+
+/// The thread whose turn it is.
+static TURN: AtomicUsize = AtomicUsize::new(0);
+
+fn wait_for_turn(thread: usize) {
+    while TURN.load(Relaxed) != thread {
+        loom::thread::yield_now();
+    }
+}
+
+/// Three full segments. The threads take turns only as they say.
+fn three_segments(a: &mut Actor<'_>) {
+    loom::stop_exploring();
+    TURN.store(0, Relaxed);
+    for first in [FIRST, SECOND, THIRD] {
+        fill(a, keys(first, first + QUARTER, FULL));
+    }
+}
+
+/// Keys that use up the slack of one of these.
+fn slack_of(first: u32) -> impl Iterator<Item = u64> {
+    keys(first + 1, first + QUARTER, SLACK)
+}
+
 pub const PROGRAMS: &[Small] = &[
     alone("reserve-strained", |a| {
         strained(a);
@@ -145,4 +175,31 @@ pub const PROGRAMS: &[Small] = &[
     alone("reserve-clear", cleared),
     alone("reserve-overflow", overflow),
     alone("reserve-crowd", crowd),
+    // A sweep is about to relieve the first segment. Meanwhile that overflows, the others are strained, and
+    // another sweep begins. The first one ends while the other is about to relieve these segments.
+    program("reserve-two-sweeps", three_segments).threads(&[
+        |a| {
+            machine::quiet(true);
+            put(a, &slack_of(FIRST).collect::<Vec<_>>());
+            machine::before_allocation(|| {
+                TURN.store(1, Relaxed);
+                wait_for_turn(0);
+            });
+            a.map.sweep();
+            put(a, &[key(SECOND + 5, 5000), key(THIRD + 5, 5000)]);
+            TURN.store(1, Relaxed);
+        },
+        |a| {
+            wait_for_turn(1);
+            put(a, &[key(FIRST + 6, 6000)]);
+            put(a, &slack_of(SECOND).collect::<Vec<_>>());
+            put(a, &slack_of(THIRD).collect::<Vec<_>>());
+            machine::before_allocation(|| {
+                TURN.store(0, Relaxed);
+                wait_for_turn(1);
+            });
+            a.map.sweep();
+            TURN.store(0, Relaxed);
+        },
+    ]),
 ];

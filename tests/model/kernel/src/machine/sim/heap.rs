@@ -43,6 +43,9 @@ impl Heap {
 pub fn allocate(layout: Layout, zeroed: bool) -> Option<NonNull<u8>> {
     without_lock("an allocation");
     let me = me();
+    if let Some(act) = state(|state| state.before.remove(&me)) {
+        act();
+    }
     if state(|state| state.failing.entry(me).or_insert(Failing::Never).strikes()) {
         return None;
     }

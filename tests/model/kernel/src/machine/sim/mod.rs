@@ -65,6 +65,8 @@ struct State {
     /// Who frees what has a grace period behind it.
     reclaiming: Option<usize>,
     failing: HashMap<usize, Failing>,
+    /// What threads do before they allocate.
+    before: HashMap<usize, Box<dyn FnOnce()>>,
     /// The threads that take a lock.
     locking: Vec<ThreadId>,
     /// Those of them that were woken up meanwhile.
@@ -105,6 +107,12 @@ pub fn fail(failing: Failing) {
 pub fn failing() -> Failing {
     let me = me();
     state(|state| state.failing.get(&me).copied().unwrap_or(Failing::Never))
+}
+
+/// Has this thread do something before it allocates next.
+pub fn before_allocation(act: impl FnOnce() + 'static) {
+    let me = me();
+    state(|state| state.before.insert(me, Box::new(act)));
 }
 
 pub fn lock(mutex: &RawMutex) -> RawGuard<'_> {
