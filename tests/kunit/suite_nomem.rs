@@ -15,7 +15,7 @@ use kernel::task::Task;
 use crate::context::atomically;
 use crate::keys::{Constant, Good, Number};
 use crate::program::{Answer, Op, Step, Subject};
-use crate::suite_states::{map_in, KEY, NEW, OLD, STATES};
+use crate::states::{map_in, step_of, OLD, STATES};
 use crate::support::{dump, filled, has, value, Dump, Numbers, QUIET, SEGMENT};
 use crate::values::{counted, Tracked};
 
@@ -107,13 +107,7 @@ fn in_all_states(
     counted(|| {
         let mut maps = KVec::new();
         for atomic in [false, true] {
-            let step = Step {
-                op,
-                atomic,
-                key: KEY,
-                old,
-                new: NEW,
-            };
+            let step = step_of(op, atomic, old);
             for (apart, failures) in [false, true].into_iter().zip(failures) {
                 for ((state, ..), expected) in STATES.iter().zip(failures) {
                     let make = || map_in(state, apart);
@@ -194,13 +188,7 @@ mod tests {
                 for (state, ..) in STATES {
                     let map = map_in(state, false)?;
                     for op in OPS.iter().skip(if first == 3 { 0 } else { first }) {
-                        let step = Step {
-                            op: *op,
-                            atomic: false,
-                            key: KEY,
-                            old: OLD,
-                            new: NEW,
-                        };
+                        let step = step_of(*op, false, OLD);
                         let (result, hit) = failing(1, || map.run(&step, nowait()));
                         result?;
                         check!(!hit, "{:?} of {}", op, state);

@@ -4,37 +4,15 @@
 
 use kernel::prelude::*;
 
-use crate::keys::{Good, Number};
+use crate::keys::Good;
 use crate::program::{Answer, Op, Step, Subject};
-use crate::support::{filled, report, shape, store, text, value, Numbers, QUIET};
-use crate::values::Tracked;
+use crate::states::{map_in, step_of, KEY, NEW, OLD, OTHERS, STATES};
+use crate::support::{report, shape, text, value, Numbers};
 use Answer::*;
-
-/// The key in question, its value, and the value that is stored.
-pub(crate) const KEY: u64 = 7;
-pub(crate) const OLD: u64 = 70;
-pub(crate) const NEW: u64 = 71;
-/// Keys of read that keep promotion from being due, and a key that starts a dirty.
-const OTHERS: core::ops::Range<u64> = 100..104;
-const STARTER: u64 = 200;
-const GONE: u64 = 300;
 
 /// A case: the shape of the key (see [`shape`]), what the operation answers, and then the shape, the
 /// misses, the `len(dirty)` and the number of keys afterwards.
 type Case = (&'static str, Answer, &'static str, usize, usize, usize);
-
-/// The states, and the figures of the map in each.
-pub(crate) const STATES: [(&str, usize, usize, usize); 9] = [
-    ("--.", 0, 0, 4), // absent
-    ("--a", 0, 5, 5), // absent, while there is a dirty
-    ("L-.", 0, 0, 5), // live, in the one table
-    ("LLa", 0, 6, 6), // live, in both
-    ("-La", 0, 6, 6), // live, only in dirty
-    ("D-.", 0, 0, 4), // deleted, in the one table
-    ("DDa", 0, 6, 5), // deleted, in both
-    ("-Da", 1, 6, 5), // deleted, only in dirty: by compare_and_delete, which counts a miss
-    ("E-a", 0, 5, 5), // expunged
-];
 
 /// What is left as it is.
 const fn same(answers: [Answer; 9], misses: [usize; 9]) -> [Case; 9] {
@@ -101,48 +79,6 @@ const fn promoted(answer: Answer) -> [Case; 9] {
     ]
 }
 
-/// Makes a map in which the key has this shape; with a dirty that is a table apart, if there is one,
-/// as it has another key to leave out.
-pub(crate) fn map_in(state: &str, apart: bool) -> Result<Pin<KBox<Numbers<Good>>>> {
-    let in_read = matches!(state, "L-." | "LLa" | "D-." | "DDa" | "E-a");
-    let others = Iterator::chain(OTHERS, apart.then_some(GONE));
-    let map = filled::<Good>(Iterator::chain(others, in_read.then_some(KEY)), QUIET)?;
-    check_eq!(map.delete(&Good::make(GONE)), apart);
-    let key = Good::make(KEY);
-    let start = || store(&map, STARTER, STARTER);
-    let set = || store(&map, KEY, OLD);
-    let delete = || map.delete(&key);
-    if in_read {
-        set()?;
-    }
-    match state {
-        "--." | "L-." => {}
-        "--a" | "LLa" => start()?,
-        "-La" => {
-            start()?;
-            set()?;
-        }
-        "D-." => {
-            delete();
-        }
-        "DDa" => {
-            start()?;
-            delete();
-        }
-        "-Da" => {
-            start()?;
-            set()?;
-            drop(map.compare_and_delete(&key, &Tracked::make(OLD)));
-        }
-        "E-a" => {
-            delete();
-            start()?;
-        }
-        _ => return Err(EINVAL),
-    }
-    Ok(map)
-}
-
 fn run_case(
     map: &Numbers<Good>,
     step: &Step,
@@ -194,13 +130,7 @@ fn run(op: Op, old: u64, cases: [Case; 9]) -> Result {
             if atomic && !op.works_anywhere() {
                 continue;
             }
-            let step = Step {
-                op,
-                atomic,
-                key: KEY,
-                old,
-                new: NEW,
-            };
+            let step = step_of(op, atomic, old);
             for (case, figures) in cases.iter().zip(STATES) {
                 let figures = (figures.1, figures.2, figures.3);
                 let map = map_in(case.0, apart)?;

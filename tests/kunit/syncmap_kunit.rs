@@ -5,7 +5,8 @@
 //! * `suite_*.rs` are the suites; each test is one function.
 //! * [`oracle`] is the seed in Rust, [`model`] the most simple-minded map; [`program`] makes random
 //!   programs and runs them on maps, oracle and model alike.
-//! * [`support`], [`values`], [`keys`], [`threads`] and [`context`] are what they are made with.
+//! * [`support`], [`states`], [`values`], [`keys`], [`threads`] and [`context`] are what they are made
+//!   with.
 //!
 //! Tests return a `Result` and use the macros `check!` and `check_eq!` instead of assertions, for two
 //! reasons: a failed KUnit assertion kills its thread without running destructors, which leaves a map
@@ -21,6 +22,7 @@ mod keys;
 mod model;
 mod oracle;
 mod program;
+mod states;
 mod threads;
 mod values;
 
