@@ -10,6 +10,8 @@ case $kind in
 kunit)
 	[ -z "$part" ] ||
 		printf %s "syncmap_$what.$part" >/sys/module/kunit/parameters/filter_glob
+	# As in job-kunit.sh: allocations of the slab itself do not count.
+	echo 20 2>/dev/null >/sys/kernel/debug/fail_page_alloc/min-order
 	insmod /syncmap_kunit.ko
 	echo "## begin $what"
 	cat "/sys/kernel/debug/kunit/syncmap_$what/results"
