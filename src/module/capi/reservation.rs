@@ -110,10 +110,7 @@ unsafe extern "C" fn syncmap_store_reserved(
 ) -> *mut c_void {
     // SAFETY: By the contract of the function.
     unsafe {
-        match reserved(reservation) {
-            Ok(memory) => store(map, key, len, value, memory),
-            Err(error) => err_ptr(error),
-        }
+        reserved(reservation).map_or_else(err_ptr, |memory| store(map, key, len, value, memory))
     }
 }
 
@@ -130,9 +127,8 @@ unsafe extern "C" fn syncmap_load_or_store_reserved(
 ) -> *mut c_void {
     // SAFETY: By the contract of the function.
     unsafe {
-        match reserved(reservation) {
-            Ok(memory) => load_or_store(map, key, len, value, memory),
-            Err(error) => err_ptr(error),
-        }
+        reserved(reservation).map_or_else(err_ptr, |memory| {
+            load_or_store(map, key, len, value, memory)
+        })
     }
 }
