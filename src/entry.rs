@@ -124,7 +124,7 @@ pub enum Put<V, Old> {
 
 /// How live keys are counted while the word of an entry changes.
 pub(crate) trait CountLive {
-    /// Runs `change`, which makes a key live, and counts it if that succeeds. `None` if the map is
+    /// Runs `change`, which makes a key live that was deleted, and counts it if that succeeds. `None` if the map is
     /// full and the key is not in it, that is, `stands`.
     fn enter(&self, stands: impl FnOnce() -> bool, change: impl FnOnce() -> bool) -> Option<bool>;
 
@@ -297,8 +297,8 @@ impl<K: Key> Entry<K> {
 
     /// Deleted → Expunged; whether the entry is Expunged now.
     ///
-    /// With the lock held. The caller drops the entry from dirty, or does not copy it there (I1;
-    /// litmus: expunge, delete).
+    /// With its segment in dirty locked. The caller drops the entry from dirty, or does not copy it there
+    /// (I1; litmus: expunge, delete).
     pub(crate) fn try_expunge_locked(&self) -> bool {
         loop {
             match self.state() {
@@ -315,9 +315,9 @@ impl<K: Key> Entry<K> {
 
     /// Expunged → Live.
     ///
-    /// With the lock held, after the entry has been put back into dirty (I1). Only the holder of the
-    /// lock changes the word of an Expunged entry, so there is nothing to compare. Full, like the
-    /// other changes of words; the release in it pairs with the acquire in [`Entry::state`]
+    /// With the locks of the map and of its segment held, after the entry has been put back into dirty
+    /// (I1). Only their holder changes the word of an Expunged entry, so there is nothing to compare. Full,
+    /// like the other changes of words; the release in it pairs with the acquire in [`Entry::state`]
     /// (litmus: unexpunge).
     pub(crate) fn unexpunge_locked<P: Policy>(&self, value: P::Value<'_>) {
         self.head.word.xchg(P::into_word(value).as_ptr(), Full);

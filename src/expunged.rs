@@ -30,7 +30,7 @@ use crate::reclaim::Link;
 
 /// A list of Expunged entries, and of those that were revived since.
 ///
-/// Used with the lock held, or by the owner of the table that has taken it. The list goes through the
+/// Used with the map's lock held, or by the owner of the table that has taken it. The list goes through the
 /// links that are for retiring: an entry on it is not retired.
 pub(crate) struct ExpungedList<K: Key> {
     first: Cell<*mut Link>,
@@ -39,7 +39,7 @@ pub(crate) struct ExpungedList<K: Key> {
     _entries: PhantomData<fn() -> K>,
 }
 
-// SAFETY: A list of entries, which may be used by any thread that holds the lock.
+// SAFETY: A list of entries, which may be used by any thread that holds the map's lock.
 unsafe impl<K: Key> Send for ExpungedList<K> {}
 
 impl<K: Key> ExpungedList<K> {
@@ -111,7 +111,7 @@ pub(crate) enum Popped<'g, K: Key> {
     Expunged(Shared<'g, Entry<K>>),
 }
 
-/// Whether an entry is on a list of the expunged. With the lock held.
+/// Whether an entry is on a list of the expunged. With the map's lock held.
 pub(crate) fn is_listed<K: Key>(entry: &Entry<K>) -> bool {
     !Birth::is_in(entry.link.get())
 }

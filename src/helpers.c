@@ -3,8 +3,10 @@
  * What the Rust bindings of the kernel lack: static inline functions and
  * macros. Linked with the library object into every user; never exported.
  */
-#include <linux/jiffies.h>
 #include <linux/irq_work.h>
+#include <linux/jiffies.h>
+#include <linux/lockdep.h>
+#include <linux/percpu_counter.h>
 #include <linux/sched.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
@@ -117,6 +119,69 @@ void syncmap_helper_raw_spin_unlock(raw_spinlock_t *lock, unsigned long flags)
 void syncmap_helper_raw_spin_assert_held(raw_spinlock_t *lock)
 {
 	lockdep_assert_held(lock);
+}
+
+/*
+ * The lock of a segment: one word of it, as those of the buckets of rhashtable
+ * are one bit. All have one class, in which the second of two is another.
+ */
+#ifdef CONFIG_DEBUG_LOCK_ALLOC
+static struct lock_class_key segment_key;
+static struct lockdep_map segment_map = {
+	.name = "syncmap_segment",
+	.key = &segment_key,
+	.wait_type_inner = LD_WAIT_SPIN,
+};
+#endif
+
+unsigned long syncmap_helper_segment_lock(u32 *lock, unsigned int subclass)
+{
+	unsigned long flags;
+
+	local_irq_save(flags);
+	lock_acquire_exclusive(&segment_map, subclass, 0, NULL, _RET_IP_);
+	while (unlikely(cmpxchg_acquire(lock, 0, 1))) {
+		do {
+			cpu_relax();
+		} while (READ_ONCE(*lock));
+	}
+	return flags;
+}
+
+/* Fully ordered. */
+void syncmap_helper_segment_unlock(u32 *lock, unsigned long flags)
+{
+	lock_release(&segment_map, _RET_IP_);
+	xchg(lock, 0);
+	local_irq_restore(flags);
+}
+
+int syncmap_helper_counters_init(struct percpu_counter *counters,
+				 unsigned int number, gfp_t gfp)
+{
+	return percpu_counter_init_many(counters, 0, gfp, number);
+}
+
+void syncmap_helper_counters_destroy(struct percpu_counter *counters,
+				     unsigned int number)
+{
+	percpu_counter_destroy_many(counters, number);
+}
+
+void syncmap_helper_counter_add(struct percpu_counter *counter, s64 by,
+				s32 batch)
+{
+	percpu_counter_add_batch(counter, by, batch);
+}
+
+s64 syncmap_helper_counter_sum(struct percpu_counter *counter)
+{
+	return percpu_counter_sum(counter);
+}
+
+void syncmap_helper_counter_reset(struct percpu_counter *counter)
+{
+	percpu_counter_set(counter, 0);
 }
 
 /* Whether the caller holds no spinlock and is in process context, for sure. */

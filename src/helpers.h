@@ -2,6 +2,7 @@
 #ifndef _SYNCMAP_HELPERS_H
 #define _SYNCMAP_HELPERS_H
 
+#include <linux/percpu_counter.h>
 #include <linux/spinlock_types.h>
 #include <linux/types.h>
 #include <linux/workqueue.h>
@@ -35,6 +36,16 @@ unsigned long syncmap_helper_raw_spin_lock(raw_spinlock_t *lock);
 bool syncmap_helper_raw_spin_trylock(raw_spinlock_t *lock, unsigned long *flags);
 void syncmap_helper_raw_spin_unlock(raw_spinlock_t *lock, unsigned long flags);
 void syncmap_helper_raw_spin_assert_held(raw_spinlock_t *lock);
+unsigned long syncmap_helper_segment_lock(u32 *lock, unsigned int subclass);
+void syncmap_helper_segment_unlock(u32 *lock, unsigned long flags);
+int syncmap_helper_counters_init(struct percpu_counter *counters,
+				 unsigned int number, gfp_t gfp);
+void syncmap_helper_counters_destroy(struct percpu_counter *counters,
+				     unsigned int number);
+void syncmap_helper_counter_add(struct percpu_counter *counter, s64 by,
+				s32 batch);
+s64 syncmap_helper_counter_sum(struct percpu_counter *counter);
+void syncmap_helper_counter_reset(struct percpu_counter *counter);
 bool syncmap_helper_preemptible(void);
 bool syncmap_helper_is_worker(void);
 void syncmap_helper_warn_ended_by_itself(void);

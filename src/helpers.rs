@@ -3,7 +3,7 @@
 //! The Rust side of `helpers.c`.
 
 use kernel::bindings;
-use kernel::ffi::{c_char, c_long, c_ulong, c_void};
+use kernel::ffi::{c_char, c_int, c_long, c_uint, c_ulong, c_void};
 
 unsafe extern "C" {
     // A `struct irq_work`, which holds a type without fields on most kernels, and is then not
@@ -56,6 +56,24 @@ unsafe extern "C" {
         flags: c_ulong,
     );
     pub(crate) fn syncmap_helper_raw_spin_assert_held(lock: *mut bindings::raw_spinlock_t);
+    pub(crate) fn syncmap_helper_segment_lock(lock: *mut u32, subclass: c_uint) -> c_ulong;
+    pub(crate) fn syncmap_helper_segment_unlock(lock: *mut u32, flags: c_ulong);
+    pub(crate) fn syncmap_helper_counters_init(
+        counters: *mut bindings::percpu_counter,
+        number: c_uint,
+        gfp: bindings::gfp_t,
+    ) -> c_int;
+    pub(crate) fn syncmap_helper_counters_destroy(
+        counters: *mut bindings::percpu_counter,
+        number: c_uint,
+    );
+    pub(crate) fn syncmap_helper_counter_add(
+        counter: *mut bindings::percpu_counter,
+        by: i64,
+        batch: i32,
+    );
+    pub(crate) fn syncmap_helper_counter_sum(counter: *mut bindings::percpu_counter) -> i64;
+    pub(crate) fn syncmap_helper_counter_reset(counter: *mut bindings::percpu_counter);
     pub(crate) safe fn syncmap_helper_preemptible() -> bool;
     pub(crate) safe fn syncmap_helper_is_worker() -> bool;
     pub(crate) safe fn syncmap_helper_warn_ended_by_itself();

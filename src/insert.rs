@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A store to a key that has no entry, or an Expunged one: the part of the algorithm that needs the
-//! map's lock, and memory.
+//! A store to a key that has no entry, or an Expunged one: the part of the algorithm that needs a
+//! lock, and memory.
 //!
-//! All that may be needed is allocated without the lock. What turns out to be missing under it is
-//! allocated after it has been released, and then everything is looked at anew. Nothing is allocated,
-//! freed, or called back with the lock held, but the comparison of keys.
+//! Most often there is a dirty, and room in the segment of the key: then the lock of the segment is all
+//! it takes, and writers of other keys do not wait. Otherwise the map's lock is taken first.
+//!
+//! All that may be needed is allocated without locks. What turns out to be missing under them is
+//! allocated after they have been released, and then everything is looked at anew. Nothing is allocated,
+//! freed, or called back with a lock held, but the comparison of keys.
 
 use kernel::prelude::*;
 use kernel::sync::rcu;
 
-use crate::entry::{Entry, VacantEntry};
+use crate::entry::{Entry, State, VacantEntry};
 use crate::gfp::may_block;
 use crate::hash::Key;
 use crate::map::Map;
@@ -65,9 +68,9 @@ impl<K: Key, P: Policy> Map<K, P> {
     #[inline(never)]
     pub(crate) fn put_new<'m, 'k>(
         &'m self,
-        mut key: K::Input<'k>,
+        key: K::Input<'k>,
         hash: u32,
-        mut value: P::Value<'m>,
+        value: P::Value<'m>,
         memory: Memory<'_, 'm, K, P>,
     ) -> New<'m, 'k, K, P> {
         let fail = |error, key, value| New::Failed(StoreError { error, key, value });
@@ -75,7 +78,7 @@ impl<K: Key, P: Policy> Map<K, P> {
         if self.is_full_without(hash, K::query(&key)) {
             return fail(edquot(), key, value);
         }
-        let mut entry = match memory {
+        let entry = match memory {
             Memory::Reserved(_) => None,
             Memory::Flags(flags) => {
                 match Entry::vacant(&key, flags, |bytes| self.charge(bytes, flags)) {
@@ -84,23 +87,27 @@ impl<K: Key, P: Policy> Map<K, P> {
                 }
             }
         };
+        let mut new = NewKey { key, value, entry };
+        match self.put_in_segment(hash, new) {
+            Ok(()) => return New::Stored,
+            Err(back) => new = back,
+        }
         let mut supply = Supply::new();
         let mut attempts = 0;
         loop {
-            let new = NewKey { key, value, entry };
-            let (blocked, new) = match self.put_locked(hash, new, memory, &mut supply) {
+            let blocked;
+            (blocked, new) = match self.put_locked(hash, new, memory, &mut supply) {
                 Ok(inserted) => {
                     if inserted.strained {
                         self.request_urgent_sweep();
                     }
                     return New::Stored;
                 }
-                Err(blocked) => blocked,
+                Err(back) => back,
             };
-            (key, value, entry) = (new.key, new.value, new.entry);
             attempts += 1;
             let provided = match (blocked, memory) {
-                (Blocked::Found, _) => return New::Found(key, value),
+                (Blocked::Found, _) => return New::Found(new.key, new.value),
                 (Blocked::Refused(error), _) => Err(error),
                 (Blocked::Lacks(needs), Memory::Flags(flags))
                     if attempts <= ATTEMPTS || may_block(flags) =>
@@ -110,7 +117,7 @@ impl<K: Key, P: Policy> Map<K, P> {
                 (Blocked::Lacks(_), _) => Err(ENOMEM),
             };
             if let Err(error) = provided {
-                return fail(error, key, value);
+                return fail(error, new.key, new.value);
             }
         }
     }
@@ -126,7 +133,60 @@ impl<K: Key, P: Policy> Map<K, P> {
         dirty.find(hash, query, &guard).is_none() && dirty.era().is_full()
     }
 
-    /// The part of [`Map::put_new`] that needs the lock: an Expunged entry, or none.
+    /// Makes an entry with no more than the lock of a segment, in a map without a limit of keys, and of
+    /// memory that is not reserved; gives everything back if that is not enough, or the key has an entry by
+    /// now.
+    ///
+    /// D and then R: what R has when D was loaded is D, or what D was made from, or newer
+    /// (litmus: insert-roots). If it is of another era, Clear has orphaned D, and this caller may have seen
+    /// that: then nothing goes there. Otherwise the key comes before Clear.
+    ///
+    /// As long as the segment is not frozen, every table that is D or R later has it, too; so the key has
+    /// no entry there (I3), and will be found by all of them (I2, I12). If dirty, or the next one, begins
+    /// meanwhile, the entry is taken for one that read has as well, and so it is.
+    fn put_in_segment<'m, 'k>(
+        &'m self,
+        hash: u32,
+        new: NewKey<'m, 'k, K, P>,
+    ) -> core::result::Result<(), NewKey<'m, 'k, K, P>> {
+        let guard = rcu::read_lock();
+        let (dirty, segment) = loop {
+            let dirty = self.roots.dirty(&guard);
+            if new.entry.is_none() || dirty.era().is_limited() {
+                return Err(new);
+            }
+            if let Some(segment) = dirty.lock_segment(hash, &guard) {
+                break (dirty, segment);
+            }
+        };
+        let query = K::query(&new.key);
+        let (read, amended) = self.roots.read(&guard);
+        let alone = read.as_ptr() == dirty.as_ptr();
+        // An entry that read has and dirty lacks is Expunged (I1).
+        if !amended
+            || read.era_ptr() != dirty.era_ptr()
+            || !dirty.takes_more(&segment, alone)
+            || segment.find(hash, query).is_some()
+            || !alone && read.find(hash, query, &guard).is_some()
+        {
+            return Err(new);
+        }
+        match new {
+            NewKey {
+                key,
+                value,
+                entry: Some(entry),
+            } => {
+                dirty.era().enter();
+                let birth = dirty.birth();
+                segment.insert(Entry::create::<P>(entry, key, hash, birth, value, &guard));
+                Ok(())
+            }
+            new => Err(new),
+        }
+    }
+
+    /// The part of [`Map::put_new`] that needs the map's lock: an Expunged entry, or none.
     ///
     /// Allocates nothing, frees nothing, and fails without a change.
     fn put_locked<'m, 'k>(
@@ -140,7 +200,9 @@ impl<K: Key, P: Policy> Map<K, P> {
         let locked = self.lock(&guard);
         let query = K::query(&new.key);
         let dirty = locked.dirty();
-        if dirty.find(hash, query, &guard).is_some() {
+        // What is Expunged there is about to be unlinked, by who has locked its segment.
+        let entry = dirty.find(hash, query, &guard);
+        if entry.is_some_and(|entry| entry.state() != State::Expunged) {
             return Err((Blocked::Found, new));
         }
         if dirty.is_crowded(hash, self.limits.chain, &locked) {
@@ -149,18 +211,21 @@ impl<K: Key, P: Policy> Map<K, P> {
         if dirty.era().is_full() {
             return Err((Blocked::Refused(edquot()), new));
         }
-        let (reserved, strained) = match memory {
+        let (segment, reserved, strained) = match memory {
             Memory::Flags(_) => match locked.make_room(hash, supply) {
-                Ok(()) => (None, false),
+                Ok(segment) => (segment, None, false),
                 Err(needs) => return Err((Blocked::Lacks(needs), new)),
             },
-            Memory::Reserved(reservation) => {
-                match reservation.take(K::tail(&new.key), hash, &locked) {
-                    Ok((entry, strained)) => (Some(entry), strained),
-                    Err(error) => return Err((Blocked::Refused(error), new)),
-                }
-            }
+            Memory::Reserved(reservation) => match reservation.take(&new.key, hash, &locked) {
+                Ok(Some(taken)) => (taken.segment, Some(taken.entry), taken.strained),
+                Ok(None) => return Err((Blocked::Found, new)),
+                Err(error) => return Err((Blocked::Refused(error), new)),
+            },
         };
+        // Without the lock of its segment, it may have come meanwhile.
+        if segment.find(hash, K::query(&new.key)).is_some() {
+            return Err((Blocked::Found, new));
+        }
         // Nothing fails from here on. An entry that read has and dirty lacks is Expunged (I1).
         let NewKey { key, value, entry } = new;
         let expunged = match locked.is_alone() {
@@ -169,14 +234,15 @@ impl<K: Key, P: Policy> Map<K, P> {
         };
         locked.dirty().era().enter();
         let unused = match (expunged, reserved.or(entry)) {
+            // I1: In this order, for the same reason as in `Editor::keep`.
             (Some(expunged), entry) => {
-                locked.link(expunged);
+                segment.insert(expunged);
                 expunged.unexpunge_locked::<P>(value);
                 Some((key, entry))
             }
             (None, Some(entry)) => {
                 let birth = locked.dirty().birth();
-                locked.link(Entry::create::<P>(entry, key, hash, birth, value, &guard));
+                segment.insert(Entry::create::<P>(entry, key, hash, birth, value, &guard));
                 None
             }
             // PANICS: Never: memory is allocated or reserved.

@@ -68,7 +68,7 @@ pub struct Dirty {
 }
 
 impl<K: Key, P: Policy> Map<K, P> {
-    /// Figures about the map. Any context but NMI; takes the lock, for a constant time.
+    /// Figures about the map. Any context but NMI; takes the lock of the map, for a bounded time.
     pub fn stats(&self) -> Stats {
         let guard = rcu::read_lock();
         let locked = self.lock(&guard);
@@ -111,7 +111,7 @@ impl<K: Key, P: Policy> Map<K, P> {
         self.reclaimer.drain();
     }
 
-    /// Promotes dirty, if there is one. Any context but NMI; takes the lock, for a constant time.
+    /// Promotes dirty, if there is one. Any context but NMI; takes the lock of the map, for a bounded time.
     pub fn promote_now(&self) {
         let guard = rcu::read_lock();
         self.lock(&guard).promote();

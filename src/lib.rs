@@ -34,6 +34,7 @@
 pub mod api;
 mod atomic;
 mod charge;
+mod counter;
 pub mod entry;
 mod expunged;
 pub mod gfp;
@@ -53,6 +54,7 @@ pub mod quota;
 pub mod range;
 pub mod rcu;
 pub mod reclaim;
+mod remove;
 pub mod reserve;
 mod roots;
 mod sweep;

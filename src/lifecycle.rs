@@ -39,7 +39,7 @@ impl<K: Key, P: Policy> Map<K, P> {
                 account,
                 sweep,
             } = options;
-            let ledger = Ledger::new(limits.bytes, account);
+            let ledger = Ledger::new(limits.bytes, account, flags)?;
             let max = limits.entries;
             let charge = |bytes| ledger.charge_new(bytes, flags);
             let first = TableBox::empty(max, Size::Small, flags, charge)?;

@@ -9,7 +9,8 @@
 //!
 //! # Lock order
 //!
-//! The lock is a leaf. Nothing is allocated, freed, copied from or to userspace, woken up, queued or
+//! The lock comes first: locks of segments are taken while it is held, and in them those of counters.
+//! Nothing is allocated, freed, copied from or to userspace, woken up, queued or
 //! called back while it is held, except the comparison of keys.
 
 use kernel::bindings;
@@ -69,7 +70,7 @@ unsafe impl Backend for RawSpinLockBackend {
     }
 }
 
-/// Makes a lock. All maps of a module have one lock class: the locks are leaves.
+/// Makes a lock. All maps of a module have one lock class: nobody holds two of them.
 pub(crate) fn new<T>(data: T) -> impl PinInit<RawSpinLock<T>> {
     RawSpinLock::new(data, c"syncmap", static_lock_class!())
 }

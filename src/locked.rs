@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The changes of R and D, of the tables, and of the lists, all of them with the map's lock held.
+//! The changes of R and D, of the shape of the tables, and of the lists: with the map's lock held.
 //!
-//! # How long the lock is held
+//! New keys come, and keys that are only in dirty go, with the lock of a segment held and no more, as
+//! long as the table need not change its shape ([`insert`](crate::insert), [`remove`](crate::remove)).
+//! So what is found here with the lock of the map held may change, unless the segment is locked, too.
 //!
-//! Nothing here depends on how many keys there are, or were deleted. The longest hold is that of a
+//! # How long locks are held
+//!
+//! Nothing here depends on how many keys there are, or were deleted. The lock of a segment alone is held
+//! for one search in it, and one slot that is filled or emptied. The longest hold of both is that of a
 //! new key whose segment is shared with read and full: it copies the segment (105 slots), splits the
 //! copy in two (105 entries at most), and copies at most three nodes of the directory (256 slots each). A
 //! collision chain, which `Limits::chain` bounds, may be searched to its end. Promotion and Clear
@@ -28,8 +33,8 @@ use crate::rcu::Shared;
 use crate::reclaim::{Kind, Reclaimer, RetireList, Retired};
 use crate::roots::Roots;
 use crate::table::{
-    Editor, Era, Estate, Needs, Room, SegmentList, SegmentStack, Spot, Supply, Table, TableBox,
-    SLACK,
+    Editor, Era, Estate, LockedSegment, Needs, Next, Room, SegmentList, SegmentStack, Spot, Supply,
+    Table, TableBox, SLACK,
 };
 
 /// Entries that come off a list of the expunged in one hold of the lock.
@@ -41,8 +46,8 @@ pub(crate) struct Guarded<K: Key> {
     expunged: ExpungedList<K>,
     /// The parts that read has and dirty has replaced.
     superseded: Cell<RetireList>,
-    /// Entries that were made for this dirty, or the last one, and are there still.
-    newer: Cell<usize>,
+    /// Slots in use in read, while amended; but for keys that were just being inserted when dirty began.
+    read_slots: Cell<usize>,
     /// An empty table and its era, for a Clear that finds no memory.
     spare: Cell<Option<Spare<K>>>,
     /// For new keys whose memory was reserved.
@@ -96,6 +101,16 @@ impl<K: Key> Pool<K> {
     }
 }
 
+/// What there is for a key whose memory was reserved.
+pub(crate) enum Reserved<'g, K: Key> {
+    /// A segment with room for it; and whether that is strained, and should be relieved soon.
+    Room(LockedSegment<'g, K>, bool),
+    /// The key has an entry.
+    Found,
+    /// The pool is empty; never while keys are reserved.
+    Nothing,
+}
+
 /// An empty table that is not published, and a new era that it owns.
 struct Spare<K: Key>(NonNull<Table<K>>);
 
@@ -122,7 +137,7 @@ impl<K: Key> Guarded<K> {
         Self {
             expunged: ExpungedList::new(),
             superseded: Cell::new(RetireList::new()),
-            newer: Cell::new(0),
+            read_slots: Cell::new(0),
             spare: Cell::new(Some(Spare(spare.publish()))),
             pool: Pool {
                 segments: SegmentStack::new(),
@@ -135,7 +150,7 @@ impl<K: Key> Guarded<K> {
     }
 }
 
-/// The lock, held in a read-side section: permission to change R, D, and the tables.
+/// The lock, held in a read-side section: permission to change R, D, and the shape of the tables.
 ///
 /// The section, not the lock, keeps what can be reached from being freed. What is retired here goes to
 /// the reclaimer after the lock has been released, as that may start a grace period.
@@ -184,7 +199,7 @@ impl<K: Key> Editor<K> for Locked<'_, K> {
     }
 
     fn expunges(&self) -> bool {
-        !self.is_alone() && self.has_deleted()
+        !self.is_alone() && self.dirty().era().about().1 != 0
     }
 
     fn may_be_small(&self) -> bool {
@@ -200,9 +215,8 @@ impl<K: Key> Editor<K> for Locked<'_, K> {
         if !self.expunges() || !entry.try_expunge_locked() {
             return true;
         }
-        count(&self.counters().expunged, 1);
+        self.count_expunged();
         if self.dirty().bore(&entry) {
-            count(&self.guarded.newer, usize::MAX);
             self.retire_entry(entry);
         } else {
             self.guarded.expunged.push(entry);
@@ -262,11 +276,25 @@ impl<'g, K: Key> Locked<'g, K> {
         self.roots.dirty(self.guard)
     }
 
-    /// Whether there are entries in dirty whose keys are deleted. In a map without a limit of keys, may
-    /// fail to say so while a store or a delete is in flight: the count of live keys is never too low.
+    /// Whether there are entries in dirty whose keys are deleted. May be wrong while a store or a delete
+    /// is in flight.
     pub(crate) fn has_deleted(&self) -> bool {
-        let dirty = self.dirty();
-        dirty.used() > dirty.era().live()
+        self.dirty().era().has_deleted()
+    }
+
+    /// Locks the segment of a hash in dirty.
+    pub(crate) fn lock_segment(&self, hash: u32) -> LockedSegment<'g, K> {
+        match self.dirty().lock_segment(hash, self.guard) {
+            Some(segment) => segment,
+            // PANICS: Never: with the lock of the map held, nothing takes its place (I12).
+            None => unreachable!(),
+        }
+    }
+
+    /// Counts an entry of dirty that was Deleted, and is Expunged now.
+    pub(crate) fn count_expunged(&self) {
+        count(&self.counters().expunged, 1);
+        self.dirty().era().subtract_deleted();
     }
 
     /// Retires a table and all that goes with it.
@@ -296,10 +324,11 @@ impl<'g, K: Key> Locked<'g, K> {
     fn start_dirty_in_place(&self) {
         let table = self.read();
         table.begin();
-        self.guarded.newer.set(0);
+        let used = table.used();
+        self.guarded.read_slots.set(used);
         // SAFETY: Serialised by the lock; R's table is not replaced, and is D.
         unsafe { self.roots.read.store(table.as_ptr(), true) };
-        trace_dirty(self.map(), table.used(), true);
+        trace_dirty(self.map(), used, true);
     }
 
     /// The seed's `dirtyLocked`: makes a dirty table and sets `amended`.
@@ -312,16 +341,18 @@ impl<'g, K: Key> Locked<'g, K> {
     fn start_dirty(&self, table: TableBox<'_, K>) {
         let read = self.read();
         let dirty = table.succeed(&read);
-        self.guarded.newer.set(0);
+        let used = read.used();
+        self.guarded.read_slots.set(used);
         // SAFETY: Serialised by the lock; R's table is not replaced, D's is R's.
         unsafe {
             self.roots.dirty.store(dirty, false);
             self.roots.read.store(read.as_ptr(), true);
         }
-        trace_dirty(self.map(), read.used(), false);
+        trace_dirty(self.map(), used, false);
     }
 
-    /// Sees to it that there is a dirty, and room in it for an entry of this hash.
+    /// Sees to it that there is a dirty, and room in it for an entry of this hash, in a segment that is
+    /// locked then.
     ///
     /// If `supply` does not have what that takes, nothing has changed but the shape of a table, and
     /// the caller is told what to allocate.
@@ -329,26 +360,32 @@ impl<'g, K: Key> Locked<'g, K> {
         &self,
         hash: u32,
         supply: &mut Supply<'_, K>,
-    ) -> core::result::Result<(), Needs> {
+    ) -> core::result::Result<LockedSegment<'_, K>, Needs> {
         loop {
             let dirty = self.dirty();
-            if let Some(change) = dirty.next_change(hash, self) {
-                if !supply.covers(change.needs()) {
-                    return Err(*change.needs());
+            let segment = match dirty.get().next_change(hash, self) {
+                Next::Room(segment) => segment,
+                Next::Change(change) => {
+                    if !supply.covers(change.needs()) {
+                        return Err(*change.needs());
+                    }
+                    dirty.make(change, hash, supply, self);
+                    continue;
                 }
-                dirty.make(change, hash, supply, self);
-            } else if self.amended() {
-                return Ok(());
-            } else if !self.has_deleted() {
-                self.start_dirty_in_place();
-                return Ok(());
-            } else {
-                let needs = dirty.needs_of_dirty(hash, self);
-                if !supply.covers(&needs) {
-                    return Err(needs);
-                }
-                self.start_dirty(supply.take_table());
+            };
+            if self.amended() {
+                return Ok(segment);
             }
+            if !self.has_deleted() {
+                self.start_dirty_in_place();
+                return Ok(segment);
+            }
+            let needs = dirty.needs_of_dirty(hash, self);
+            if !supply.covers(&needs) {
+                return Err(needs);
+            }
+            drop(segment);
+            self.start_dirty(supply.take_table());
         }
     }
 
@@ -399,11 +436,9 @@ impl<'g, K: Key> Locked<'g, K> {
     }
 
     /// Sees to it that there is a dirty, and room in it for an entry of this hash whose memory was
-    /// reserved; returns whether that has strained its segment, which should then be relieved soon.
-    ///
-    /// `None` if the pool is empty; never while keys are reserved. Dirty is made one with read: then
-    /// nothing need be copied.
-    pub(crate) fn make_reserved_room(&self, hash: u32) -> Option<bool> {
+    /// reserved, unless the key has an entry by now. Dirty is made one with read: then nothing need be
+    /// copied.
+    pub(crate) fn make_reserved_room(&self, hash: u32, key: &K::Ref) -> Reserved<'g, K> {
         if !self.is_alone() {
             self.promote();
         }
@@ -411,26 +446,39 @@ impl<'g, K: Key> Locked<'g, K> {
             self.start_dirty_in_place();
         }
         let (dirty, pool) = (self.dirty(), &self.guarded.pool);
-        let strained = match dirty.room(hash, self.guard) {
-            Room::Plenty => 0,
-            Room::Slack => 1,
-            Room::None => {
-                let small = dirty.is_small(self.guard);
-                // SAFETY: The pool is of this map.
-                let segment = unsafe { pool.segments.pop(&self.retired.reclaimer.ledger) }?;
-                dirty.overflow(hash, &mut Supply::of_segment(segment), self);
-                // INVARIANT: One segment less, and as many keys less as it stands for, unless it is the
-                // one for a small table.
-                if !small {
-                    pool.overflowed();
+        let mut strained = false;
+        let segment = loop {
+            let segment = self.lock_segment(hash);
+            if segment.find(hash, key).is_some() {
+                return Reserved::Found;
+            }
+            match dirty.room(hash, &segment) {
+                Room::Plenty => break segment,
+                Room::Slack => {
+                    strained = true;
+                    break segment;
                 }
-                1
+                Room::None => {
+                    let small = dirty.is_small(self.guard);
+                    // SAFETY: The pool is of this map.
+                    let fresh = unsafe { pool.segments.pop(&self.retired.reclaimer.ledger) };
+                    let Some(fresh) = fresh else {
+                        return Reserved::Nothing;
+                    };
+                    dirty.overflow(hash, segment, &mut Supply::of_segment(fresh), self);
+                    // INVARIANT: One segment less, and as many keys less as it stands for, unless it is
+                    // the one for a small table.
+                    if !small {
+                        pool.overflowed();
+                    }
+                    strained = true;
+                }
             }
         };
         // INVARIANT: One key less is reserved, and one more, at most, strained.
         pool.reserved.set(pool.reserved.get() - 1);
-        pool.strained.set(pool.strained.get() + strained);
-        Some(strained != 0)
+        count(&pool.strained, strained.into());
+        Reserved::Room(segment, strained)
     }
 
     /// Begins to relieve the segments that reserved keys have strained; false if there are none, or if
@@ -477,33 +525,25 @@ impl<'g, K: Key> Locked<'g, K> {
         Ok(true)
     }
 
-    /// Links an entry in dirty, which has room for it: a new one, or one that is Expunged and that the
-    /// caller makes Live next. I1: in this order, for the same reason as in [`Editor::keep`].
-    pub(crate) fn link(&self, entry: Shared<'_, Entry<K>>) {
-        let dirty = self.dirty();
-        dirty.insert(entry, self.guard);
-        count(&self.guarded.newer, dirty.bore(&entry).into());
-    }
-
-    /// Unlinks an Expunged entry that is in dirty, and in read as well perhaps, and retires it: for
-    /// the removal of a key that is only in dirty, and the sweep.
+    /// Unlinks an entry from dirty that was Deleted, and has just become Expunged, and from read as well
+    /// perhaps, and retires it. For the sweep, which has locked its segment in dirty.
     ///
     /// By address, and from both tables in any case: whether memory is safe must not depend on how
-    /// keys compare. In read, slots are only ever emptied.
-    pub(crate) fn unlink_from(&self, entry: Shared<'_, Entry<K>>, spot: Spot<'_, K>) {
-        let (read, dirty) = (self.read(), self.dirty());
-        let newer = dirty.bore(&entry);
+    /// keys compare. In read, slots are only ever emptied; a segment that only read has is frozen.
+    pub(crate) fn unlink(&self, entry: Shared<'_, Entry<K>>, spot: Spot<'_, K>) {
+        let (read, newer) = (self.read(), self.dirty().bore(&entry));
+        self.count_expunged();
         // Before the slot is emptied, which may be one and the same.
         let in_read = match self.is_alone() || newer {
             true => None,
             false => read.locate(entry, self.guard),
         };
-        dirty.unlink(spot);
-        if newer {
-            count(&self.guarded.newer, usize::MAX);
-        }
+        spot.empty();
         if let Some(spot) = in_read {
-            read.unlink(spot);
+            spot.empty();
+        }
+        if !newer {
+            self.count_unlinked();
         }
         // A list that the entry is on retires it.
         if !is_listed(&entry) {
@@ -511,23 +551,16 @@ impl<'g, K: Key> Locked<'g, K> {
         }
     }
 
-    /// Removes an entry from dirty whose key was deleted, if only dirty has it, as the seed does;
-    /// false if it is not such an entry any more. A store may have brought the key back: then the
-    /// entry stays.
-    ///
-    /// Expunged first, and then unlinked: a lock-free store that has found the entry must not succeed
-    /// in it (litmus: delete).
-    pub(crate) fn remove(&self, entry: Shared<'_, Entry<K>>) -> bool {
-        let dirty = self.dirty();
-        if !self.amended() || !dirty.bore(&entry) {
-            return false;
-        }
-        if entry.try_expunge_locked() {
-            if let Some(spot) = dirty.locate(entry, self.guard) {
-                self.unlink_from(entry, spot);
-            }
-        }
-        true
+    /// Unlinks an Expunged entry from read, which dirty lacks, so that its segment there is frozen.
+    pub(crate) fn unlink_from_read(&self, spot: Spot<'_, K>) {
+        spot.empty();
+        self.count_unlinked();
+    }
+
+    /// Counts a slot of read that was emptied.
+    fn count_unlinked(&self) {
+        let slots = &self.guarded.read_slots;
+        slots.set(slots.get().saturating_sub(1));
     }
 
     /// Unlinks from read, and retires, some of the entries that read has and dirty lacks; whether
@@ -538,9 +571,8 @@ impl<'g, K: Key> Locked<'g, K> {
                 Popped::Nothing => return false,
                 Popped::Revived => (),
                 Popped::Expunged(entry) => {
-                    let read = self.read();
-                    if let Some(spot) = read.locate(entry, self.guard) {
-                        read.unlink(spot);
+                    if let Some(spot) = self.read().locate(entry, self.guard) {
+                        self.unlink_from_read(spot);
                     }
                     self.retire_entry(entry);
                 }
@@ -583,7 +615,7 @@ impl<'g, K: Key> Locked<'g, K> {
         let dirty = self.dirty();
         count(&self.counters().promotions, 1);
         count(&self.counters().misses, dirty.misses());
-        trace_promote(self.map(), dirty.used(), dirty.misses());
+        trace_promote(self.map(), dirty.era().about().0, dirty.misses());
         let alone = self.is_alone();
         // SAFETY: Serialised by the lock; `dirty` is D, and remains it.
         unsafe { self.roots.read.store(dirty.as_ptr(), false) };
@@ -592,9 +624,9 @@ impl<'g, K: Key> Locked<'g, K> {
         }
     }
 
-    /// Promotes dirty if it still is what the misses were counted for.
+    /// Promotes dirty if it still is what the misses were counted for, and has no more keys.
     pub(crate) fn promote_if_due(&self) {
-        if self.amended() && self.dirty().due() {
+        if self.amended() && self.dirty().misses() >= self.dirty().used() {
             self.promote();
         }
     }
@@ -620,27 +652,21 @@ impl<'g, K: Key> Locked<'g, K> {
         hash: u32,
         supply: &mut Supply<'_, K>,
     ) -> core::result::Result<bool, Needs> {
-        let table = self.dirty();
-        match table.needs_of_merge(hash, self) {
-            None => Ok(false),
-            Some(needs) if !supply.covers(&needs) => Err(needs),
-            Some(_) => Ok(table.merge(hash, supply, self)),
-        }
+        self.dirty().merge(hash, supply, self)
     }
 
     /// Whether Clear has nothing to do.
     pub(crate) fn is_empty(&self) -> bool {
         let (read, amended) = self.roots.read(self.guard);
-        !amended && read.used() == 0
+        !amended && read.is_empty(self.guard)
     }
 
     /// Slots in use in read.
     pub(crate) fn read_slots(&self) -> usize {
-        let newer = match self.amended() && self.is_alone() {
-            true => self.guarded.newer.get(),
-            false => 0,
-        };
-        self.read().used() - newer
+        match self.amended() {
+            true => self.guarded.read_slots.get(),
+            false => self.read().used(),
+        }
     }
 
     /// Takes the spare empty table, if it is one that `fits`.
@@ -698,7 +724,7 @@ impl<'g, K: Key> Locked<'g, K> {
         // All that is charged now is retired, except what was so before, and what is new.
         let before = self.retired.bytes() + self.dirty().empty_bytes(self.guard);
         let owned = self.retired.reclaimer.ledger.bytes().saturating_sub(before);
-        trace_clear(self.map(), dirty.used());
+        trace_clear(self.map(), dirty.era().about().0);
         self.retire_table(dirty, Estate::whole(owned));
     }
 }
@@ -708,6 +734,8 @@ impl<'g, K: Key> Locked<'g, K> {
 pub(crate) struct LiveKeys<'m, K: Key> {
     pub(crate) era: &'m Era,
     pub(crate) lock: &'m RawSpinLock<Guarded<K>>,
+    /// Whether the entry of a key that is deleted stays where it is, and is counted as such.
+    pub(crate) keeps_entry: bool,
 }
 
 impl<K: Key> LiveKeys<'_, K> {
@@ -723,11 +751,12 @@ impl<K: Key> CountLive for LiveKeys<'_, K> {
             // Full without this key, unless that is live by now.
             return if stands() { None } else { Some(false) };
         }
-        // In this order: the count is never too low.
+        // In this order: others that count find this key, or none is there yet.
         self.era.enter();
         let done = change();
-        if !done {
-            self.era.leave();
+        match done {
+            true => self.era.subtract_deleted(),
+            false => self.era.leave(),
         }
         Some(done)
     }
@@ -737,6 +766,9 @@ impl<K: Key> CountLive for LiveKeys<'_, K> {
         let done = change();
         if done {
             self.era.leave();
+            if self.keeps_entry {
+                self.era.add_deleted();
+            }
         }
         done
     }

@@ -9,7 +9,7 @@
 //! * `read` is complete most of the time, and gets no new keys. Lookups, and stores to keys that
 //!   it has, work on its entries by atomic operations, without a lock.
 //! * `dirty` exists while `amended` is set. It has all the live entries of read, and the keys that
-//!   are newer than read. New keys go there, with the map's lock held.
+//!   are newer than read. New keys go there, with the lock of their part of the table held.
 //!
 //! A lookup that finds nothing in read looks into dirty, and counts a miss. When there have been as
 //! many misses as dirty has keys, dirty is *promoted*: it becomes read, by one store. The next new
@@ -26,10 +26,11 @@
 //!
 //! # Where it differs from the seed
 //!
-//! Lookups take no lock when they miss, since dirty can be read under RCU as well. The lock is a raw
-//! spinlock, held for a time that does not depend on the number of keys: so every operation works in
-//! any context, and `Flags` alone say whether it may sleep. All memory is allocated before the lock is
-//! taken. Deleted keys are swept when they are many, or a second old. Old values are handed back, and
+//! Lookups take no lock when they miss, since dirty can be read under RCU as well. Instead of the one
+//! mutex, there is a lock for each segment of a table, for the keys in it, and one for the map, for
+//! the shape of its tables. They spin, and are held for a time that does not depend on the number of
+//! keys: so every operation works in any context, and `Flags` alone say whether it may sleep. All memory
+//! is allocated before a lock is taken. Deleted keys are swept when they are many, or a second old. Old values are handed back, and
 //! freed after a grace period.
 
 use kernel::prelude::*;
@@ -61,7 +62,7 @@ use crate::worker::Worker;
 pub struct Map<K: Key, P: Policy> {
     /// The published pointers, read and dirty.
     pub(crate) roots: Roots<K>,
-    /// Guards every change of `roots` and of the tables.
+    /// Guards every change of `roots`, and of the shape of the tables.
     #[pin]
     pub(crate) lock: RawSpinLock<Guarded<K>>,
     pub(crate) seed: Seed,
@@ -114,6 +115,7 @@ impl<K: Key, P: Policy> Map<K, P> {
         LiveKeys {
             era: table.era(),
             lock: &self.lock,
+            keeps_entry: true,
         }
     }
 
@@ -293,8 +295,8 @@ impl<K: Key, P: Policy> Map<K, P> {
 
     /// Deletes a key and returns the value that it had. Any context but NMI.
     ///
-    /// Lock-free if the key is in read, or absent, unless keys are limited; otherwise takes the lock, as
-    /// the seed does, and unlinks the entry.
+    /// Lock-free if the key is in read, or absent, unless keys are limited; otherwise unlinks the entry, as
+    /// the seed does, with the lock of its segment held.
     pub fn load_and_delete(&self, key: &K::Ref) -> Option<P::Old<'_>> {
         self.load_and_delete_with(key, |_| true)
     }
@@ -311,17 +313,16 @@ impl<K: Key, P: Policy> Map<K, P> {
         match self.roots.lookup(self.hash(key), key, &guard) {
             Found::Read(entry, table) => self.delete_entry(entry, &table, accept, &guard),
             Found::Dirty(entry, dirty) => {
-                let live = self.live_keys(&dirty);
+                let live = LiveKeys {
+                    keeps_entry: false,
+                    ..self.live_keys(&dirty)
+                };
                 let old = entry.take::<P>(accept, &live, &self.reclaimer, &guard);
-                let locked = self.lock(&guard);
-                let removed = locked.remove(entry);
-                // The seed's `missLocked`.
-                if removed && locked.dirty().count_miss() {
-                    locked.promote();
-                }
-                drop(locked);
-                if !removed && old.is_some() {
-                    self.request_sweep(entry.hash(), &dirty);
+                match self.remove(entry, dirty.era(), old.is_some(), &guard) {
+                    // The seed's `missLocked`.
+                    Some(dirty) => self.promote_soon(dirty.count_miss()),
+                    None if old.is_some() => self.request_sweep(entry.hash(), &dirty),
+                    None => (),
                 }
                 old
             }
@@ -423,10 +424,10 @@ impl<K: Key, P: Policy> Map<K, P> {
         self.reclaimer.ledger.bytes()
     }
 
-    /// The number of keys. Any context but NMI.
+    /// The number of keys. Any context but NMI. O(processors), if there have been many.
     ///
-    /// Exact while no operation is in flight; a key that is just being stored or deleted may or may
-    /// not be counted.
+    /// Exact while no operation is in flight; each operation during the call may make it one too high
+    /// or too low.
     pub fn len(&self) -> usize {
         self.roots.read(&rcu::read_lock()).0.era().live()
     }

@@ -14,6 +14,7 @@ use kernel::sync::Arc;
 use kernel::types::Opaque;
 
 use crate::atomic::{load_acquire, read_once};
+use crate::counter::Counters;
 use crate::gfp::may_block;
 use crate::helpers::*;
 
@@ -342,20 +343,60 @@ pub enum Short {
 
 /// The bytes that a map has allocated.
 pub struct Ledger {
-    own: Tally,
+    own: Own,
     account: Option<Arc<Account>>,
 }
 
-impl Ledger {
-    /// A ledger that refuses charges beyond `max` bytes, or beyond what `account` allows.
-    pub fn new(max: usize, account: Option<Arc<Account>>) -> Self {
-        Self {
-            own: Tally::new(max),
-            account,
+/// The bytes of one map.
+enum Own {
+    /// With a limit, or in an account, in one place: the limit is exact.
+    Limited(Tally),
+    /// Without, by each processor.
+    Counted(Counters<1>),
+}
+
+/// Bytes that a processor counts by itself at most.
+const BATCH: usize = 64 << 10;
+
+impl Own {
+    fn add(&self, bytes: usize) -> bool {
+        match self {
+            Own::Limited(tally) => tally.add(bytes),
+            Own::Counted(counters) => {
+                counters.add(0, bytes as isize, BATCH);
+                true
+            }
         }
     }
 
-    /// Bytes charged now.
+    fn subtract(&self, bytes: usize) {
+        match self {
+            Own::Limited(tally) => tally.subtract(bytes),
+            Own::Counted(counters) => counters.add(0, -(bytes as isize), BATCH),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Own::Limited(tally) => tally.bytes(),
+            Own::Counted(counters) => usize::try_from(counters.sum(0)).unwrap_or(0),
+        }
+    }
+}
+
+impl Ledger {
+    /// A ledger that refuses charges beyond `max` bytes, or beyond what `account` allows. Sleeps if `flags`
+    /// allow it.
+    pub fn new(max: usize, account: Option<Arc<Account>>, flags: Flags) -> Result<Self> {
+        // An account is one place for all in any case.
+        let own = match (max, &account) {
+            (usize::MAX, None) => Own::Counted(Counters::new(flags)?),
+            _ => Own::Limited(Tally::new(max)),
+        };
+        Ok(Self { own, account })
+    }
+
+    /// Bytes charged now. O(processors) without a limit.
     pub fn bytes(&self) -> usize {
         self.own.bytes()
     }
@@ -390,9 +431,10 @@ impl Ledger {
 
     /// Whether `bytes` would be within a limit if `freed` were uncharged first.
     pub(crate) fn has_room(&self, short: Short, bytes: usize, freed: usize) -> bool {
-        match (short, &self.account) {
-            (Short::Account, Some(account)) => account.tally.has_room(bytes, freed),
-            _ => self.own.has_room(bytes, freed),
+        match (short, &self.account, &self.own) {
+            (Short::Account, Some(account), _) => account.tally.has_room(bytes, freed),
+            (_, _, Own::Limited(tally)) => tally.has_room(bytes, freed),
+            (_, _, Own::Counted(_)) => true,
         }
     }
 

@@ -34,7 +34,8 @@ const FREE_BATCH: usize = 32;
 /// The list link that every retirable object begins with.
 ///
 /// Changing a link takes the right to retire the object (I6): it belongs to the holder of the map's
-/// lock, then to the thread that retires the object, then to the reclaimer. It passes by the Full
+/// lock, or, if that is an entry that only dirty has, of its segment's lock; then to the thread that
+/// retires the object, then to the reclaimer. It passes by the Full
 /// exchanges on `Reclaimer::next`.
 #[repr(transparent)]
 pub struct Link(Atomic<*mut Link>);

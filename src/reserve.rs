@@ -37,19 +37,29 @@ use crate::entry::{Entry, VacantEntry};
 use crate::gfp::NORETRY;
 use crate::hash::Key;
 use crate::helpers::cond_resched;
-use crate::locked::Locked;
+use crate::locked::{Locked, Reserved};
 use crate::map::Map;
 use crate::marks::Region;
 use crate::object::Fixed;
 use crate::quota::{edquot, Ledger};
 use crate::reclaim::Link;
-use crate::table::{SegmentBox, SegmentList, Supply};
+use crate::table::{LockedSegment, SegmentBox, SegmentList, Supply};
 use crate::value::Policy;
 
 /// Memory for new keys of a map. Dropping it gives back what was not used: process context.
 pub struct Reservation<'m, K: Key, P: Policy> {
     map: &'m Map<K, P>,
     entries: VacantEntries<'m, K>,
+}
+
+/// What a reservation has given to a key.
+pub(crate) struct Taken<'g, 'm, K: Key> {
+    /// The segment with room for its entry.
+    pub(crate) segment: LockedSegment<'g, K>,
+    /// The memory of its entry.
+    pub(crate) entry: VacantEntry<'m, K>,
+    /// Whether the segment is strained; its region is marked then.
+    pub(crate) strained: bool,
 }
 
 /// The memory of entries, listed by links in their place.
@@ -104,31 +114,42 @@ impl<'m, K: Key, P: Policy> Reservation<'m, K, P> {
         core::ptr::eq(self.map, map)
     }
 
-    /// Takes the memory for an entry whose key has a tail of `len` bytes, and makes room for it in dirty;
-    /// also returns whether that has strained its segment, whose region is marked then.
+    /// Takes the memory for the entry of a key, and makes room for it in dirty.
     ///
-    /// Without a change, `E2BIG` if the key is longer than those the reservation was made for, and
-    /// `ENOSPC` if it is used up.
-    pub(crate) fn take(
+    /// Without a change, `None` if the key has an entry by now, `E2BIG` if it is longer than those the
+    /// reservation was made for, and `ENOSPC` if that is used up.
+    pub(crate) fn take<'g>(
         &self,
-        len: usize,
+        key: &K::Input<'_>,
         hash: u32,
-        locked: &Locked<'_, K>,
-    ) -> Result<(VacantEntry<'m, K>, bool)> {
+        locked: &Locked<'g, K>,
+    ) -> Result<Option<Taken<'g, 'm, K>>> {
+        let len = K::tail(key);
         if len > self.entries.len {
             return Err(E2BIG);
         }
         let mut entry = self.entries.pop().ok_or(ENOSPC)?;
-        let Some(strained) = locked.make_reserved_room(hash) else {
+        let (segment, strained) = match locked.make_reserved_room(hash, K::query(key)) {
+            Reserved::Room(segment, strained) => (segment, strained),
+            Reserved::Found => {
+                self.entries.push(entry);
+                return Ok(None);
+            }
             // Never, by the invariant of the pool.
-            self.entries.push(entry);
-            return Err(ENOMEM);
+            Reserved::Nothing => {
+                self.entries.push(entry);
+                return Err(ENOMEM);
+            }
         };
         if strained {
             self.map.strained.mark(hash);
         }
         entry.shorten(len);
-        Ok((entry, strained))
+        Ok(Some(Taken {
+            segment,
+            entry,
+            strained,
+        }))
     }
 }
 

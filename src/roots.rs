@@ -11,9 +11,9 @@
 //!
 //! # Invariants
 //!
-//! - **I1** With the lock free and amended: an entry of read is in D (the same entry) or Expunged,
+//! - **I1** With the locks free and amended: an entry of read is in D (the same entry) or Expunged,
 //!   never both. An entry that is only in dirty becomes Expunged only to be removed. Expunged ends
-//!   only for an entry found in the *current* read, with the lock held.
+//!   only for an entry found in the *current* read, with the map's lock held.
 //! - **I2** At every instant D holds every live key; if not amended, so does read.
 //! - **I3** A key has at most one entry that can be reached from the current R and D together.
 //! - **I4** Live ⇄ Deleted needs no lock; an entry becomes Expunged only from Deleted, or as a
@@ -34,6 +34,9 @@
 //! - **I10** A live key never changes its entry; an entry never moves within a published table.
 //! - **I11** An object is retired only after every published pointer to it (from R, D, a table, a
 //!   list) has been replaced, and its grace period starts after the last such store.
+//! - **I12** A segment that is not frozen is reached from the current D by every hash that it serves,
+//!   but in a table that Clear has orphaned, or as part of a chain. It is frozen when something else has
+//!   been published in its place, with its lock held, and for good.
 //!
 //! `docs/design.md` has the argument for each.
 
@@ -80,6 +83,11 @@ impl<K: Key> Roots<K> {
     #[inline]
     pub(crate) fn dirty<'g>(&self, guard: &'g Guard) -> Shared<'g, Table<K>> {
         self.dirty.load(guard).0
+    }
+
+    /// Whether read and dirty are two tables. A hint, without the lock of the map.
+    pub(crate) fn is_apart(&self, guard: &Guard) -> bool {
+        self.read(guard).0.as_ptr() != self.dirty(guard).as_ptr()
     }
 
     /// The table that has all keys (I2), by the same path as a lookup: by D alone, one would still

@@ -40,8 +40,7 @@ impl<K: Key, P: Policy> Map<K, P> {
         if !self.sweep {
             return;
         }
-        let used = table.used();
-        let deleted = used.saturating_sub(table.era().live());
+        let (used, deleted) = table.era().about();
         let urgent = used >= 64 && deleted > used / 4;
         self.want_sweep(urgent);
     }
@@ -193,16 +192,16 @@ impl<K: Key, P: Policy> Map<K, P> {
         };
         let locked = self.lock(&guard);
         let leaf = locked.dirty().leaf(hash, &guard);
+        let segment = locked.lock_segment(hash);
         let mut left = BATCH;
-        let mut entries = leaf.entries();
+        let mut entries = segment.entries();
         while let Some(entry) = entries.next() {
             // Not Live: I1 says that what is in dirty is not Expunged, so it was Deleted.
             if !entry.try_expunge_locked() {
                 continue;
             }
-            count(&locked.counters().expunged, 1);
             if let Some(spot) = entries.spot() {
-                locked.unlink_from(entry, spot);
+                locked.unlink(entry, spot);
             }
             left -= 1;
             if left == 0 {
@@ -216,6 +215,9 @@ impl<K: Key, P: Policy> Map<K, P> {
     /// with. These are on the list of a table that was retired, and not settled yet: that retires them.
     fn sweep_read_from(&self, hash: u32, last: u32) -> Option<u32> {
         let guard = rcu::read_lock();
+        if !self.roots.is_apart(&guard) {
+            return None;
+        }
         let dead = |state| state == State::Expunged;
         let hash = match Self::find_dead(&self.roots.read(&guard).0, hash, last, dead, &guard) {
             Ok(hash) => hash,
@@ -223,6 +225,10 @@ impl<K: Key, P: Policy> Map<K, P> {
         };
         let locked = self.lock(&guard);
         let leaf = locked.read().leaf(hash, &guard);
+        // If dirty has it, too, nothing stays Expunged there: a removal is about to unlink the entry.
+        if !leaf.is_frozen() {
+            return leaf.end();
+        }
         let mut left = BATCH;
         let mut entries = leaf.entries();
         while let Some(entry) = entries.next() {
@@ -230,7 +236,7 @@ impl<K: Key, P: Policy> Map<K, P> {
                 continue;
             }
             if let Some(spot) = entries.spot() {
-                locked.read().unlink(spot);
+                locked.unlink_from_read(spot);
             }
             left -= 1;
             if left == 0 {

@@ -19,7 +19,7 @@ use kernel::prelude::*;
 use kernel::sync::atomic::Atomic;
 use kernel::sync::rcu::Guard;
 
-use super::segment::{self, Segment, Size};
+use super::segment::{self, LockedSegment, Segment, Size};
 use crate::atomic::load_acquire;
 use crate::hash::Key;
 use crate::quota::Charge;
@@ -420,6 +420,11 @@ impl<K: Key> Path<K> {
     pub(super) fn segment<'p>(&self, _guard: &'p Guard) -> Shared<'p, Segment<K>> {
         // SAFETY: Published when the path was made, and not freed while protected (I5, I11).
         unsafe { Shared::new(self.segment) }
+    }
+
+    /// Locks the segment; `second` if the caller has locked the map, and another segment.
+    pub(super) fn lock<'p>(&self, guard: &'p Guard, second: bool) -> LockedSegment<'p, K> {
+        LockedSegment::new(self.segment(guard), self.shift, second)
     }
 
     /// The word that leads to the segment.

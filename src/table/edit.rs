@@ -4,12 +4,13 @@
 //!
 //! One change at a time, each as large as a segment or two and the nodes that lead to them, and each
 //! complete in itself: at every instant, every slot of the directory leads to a segment that has all
-//! the entries for it. New keys come in only between changes.
+//! the entries for it. The lock of the map is held, and that of each segment that is changed or
+//! replaced: from the moment when it is found what is to be done until it is done.
 
 use kernel::sync::rcu::Guard;
 
 use super::directory::{NodePtr, Path, Word, BITS_MAX, DEPTH_MAX};
-use super::segment::{self, Segment, SegmentBox, Size, FULL, SLOTS};
+use super::segment::{self, LockedSegment, Segment, SegmentBox, Size, FULL, SLOTS};
 use super::supply::{Needs, Supply};
 use super::Table;
 use crate::atomic::store_release;
@@ -42,21 +43,30 @@ enum Kind {
     Part,
 }
 
-/// A change of a table.
-pub(crate) struct Change<K: Key> {
+/// A change of a table, with the segment locked that it is about.
+pub(crate) struct Change<'p, K: Key> {
     kind: Kind,
     path: Path<K>,
     needs: Needs,
+    segment: LockedSegment<'p, K>,
 }
 
-impl<K: Key> Change<K> {
+/// What is to be done next before another entry has a place.
+pub(crate) enum Next<'p, K: Key> {
+    /// The segment has room for it.
+    Room(LockedSegment<'p, K>),
+    /// This, first.
+    Change(Change<'p, K>),
+}
+
+impl<K: Key> Change<'_, K> {
     /// What must have been allocated for it.
     pub(crate) fn needs(&self) -> &Needs {
         &self.needs
     }
 }
 
-/// What changes a table: the holder of the lock, in a read-side section.
+/// What changes a table: the holder of the map's lock, in a read-side section.
 pub(crate) trait Editor<K: Key> {
     /// The section.
     fn guard(&self) -> &Guard;
@@ -82,40 +92,45 @@ impl<K: Key> Table<K> {
         editor.is_alone() || generation == self.generation()
     }
 
-    /// What is to be done next before an entry of this hash can be inserted; nothing, if there is
-    /// room for it.
-    pub(crate) fn next_change(&self, hash: u32, editor: &impl Editor<K>) -> Option<Change<K>> {
+    /// Locks the segment of a hash, and finds out what is to be done next before an entry of this hash
+    /// can be inserted there.
+    pub(crate) fn next_change<'p>(&self, hash: u32, editor: &'p impl Editor<K>) -> Next<'p, K> {
         let mut path = self.path(hash, editor.guard());
-        let segment = path.segment(editor.guard());
-        let private = self.is_private(segment.generation(), editor);
-        if private && !segment.is_full() && !segment.is_chain() {
-            return None;
+        let locked = path.lock(editor.guard(), false);
+        // I12: The caller has this table as dirty.
+        debug_assert!(!locked.is_frozen());
+        if self.takes_more(&locked, editor.is_alone()) {
+            return Next::Room(locked);
         }
         path.measure();
-        let kind = if segment.is_mixed() {
+        let segment = locked.segment();
+        let private = self.is_private(segment.generation(), editor);
+        let mut kind = None;
+        if segment.is_mixed() {
             match self.relief(&path, hash, editor) {
-                Kind::Chain => {
-                    // Not mixed any more, but a chain for good.
-                    segment.unmix();
-                    return self.next_change(hash, editor);
-                }
-                kind => kind,
+                // Not mixed any more, but a chain for good.
+                Kind::Chain => segment.unmix(),
+                relief => kind = Some(relief),
             }
-        } else if segment.is_chain() && self.is_apart(&path, hash, editor) {
-            Kind::Part
-        } else if !segment.is_full() {
-            if private {
-                return None;
+        }
+        let kind = kind.unwrap_or_else(|| {
+            if segment.is_chain() && self.is_apart(&path, hash, editor) {
+                Kind::Part
+            } else if !segment.is_full() {
+                Kind::Copy
+            } else if segment.size() == Size::Small {
+                Kind::Grow
+            } else if segment.is_chain() {
+                Kind::Chain
+            } else {
+                self.relief(&path, hash, editor)
             }
-            Kind::Copy
-        } else if segment.size() == Size::Small {
-            Kind::Grow
-        } else if segment.is_chain() {
-            Kind::Chain
-        } else {
-            self.relief(&path, hash, editor)
-        };
-        Some(self.change(kind, path, editor))
+        });
+        match kind {
+            // A chain with room.
+            Kind::Copy if private => Next::Room(locked),
+            kind => Next::Change(self.change(kind, path, locked, editor)),
+        }
     }
 
     /// What relieves a full segment.
@@ -188,9 +203,15 @@ impl<K: Key> Table<K> {
         }
     }
 
-    fn change(&self, kind: Kind, path: Path<K>, editor: &impl Editor<K>) -> Change<K> {
+    fn change<'p>(
+        &self,
+        kind: Kind,
+        path: Path<K>,
+        locked: LockedSegment<'p, K>,
+        editor: &impl Editor<K>,
+    ) -> Change<'p, K> {
         let splits = matches!(kind, Kind::Split | Kind::Part);
-        let segment = path.segment(editor.guard());
+        let segment = locked.segment();
         let small = kind == Kind::Copy && segment.size() == Size::Small;
         // All entries may go to the same half, and no segment is filled beyond `FULL`.
         let more = match kind {
@@ -206,20 +227,30 @@ impl<K: Key> Table<K> {
             small,
             nodes: path.nodes(splits, |generation| self.is_private(generation, editor)),
         };
-        Change { kind, path, needs }
+        Change {
+            kind,
+            path,
+            needs,
+            segment: locked,
+        }
     }
 
     /// Makes a change, for which `supply` has what it needs, and since which was found nothing else
-    /// has been changed.
+    /// has been changed in this table but the contents of other segments.
     pub(crate) fn make(
         &self,
-        change: Change<K>,
+        change: Change<'_, K>,
         hash: u32,
         supply: &mut Supply<'_, K>,
         editor: &impl Editor<K>,
     ) {
-        let Change { kind, path, .. } = change;
-        let old = path.segment(editor.guard());
+        let Change {
+            kind,
+            path,
+            segment: locked,
+            ..
+        } = change;
+        let old = locked.segment();
         let (shift, depth) = (path.shift, path.depth);
         let size = match kind {
             Kind::Copy => old.size(),
@@ -227,12 +258,7 @@ impl<K: Key> Table<K> {
         };
         let mut fresh = supply.take_segment(size, self.generation());
         let shared = !self.is_private(old.generation(), editor);
-        let mut dropped = 0;
-        let mut keep = |entry: Shared<'_, Entry<K>>| {
-            let keeps = editor.keep(entry);
-            dropped += usize::from(!keeps);
-            keeps
-        };
+        let keep = |entry: Shared<'_, Entry<K>>| editor.keep(entry);
         let edit = match kind {
             Kind::Copy => {
                 fresh.copy(&old, keep, editor.guard());
@@ -285,7 +311,10 @@ impl<K: Key> Table<K> {
             }
         };
         self.apply(&path, edit, supply, editor);
-        self.add_used(-(dropped as isize));
+        if kind != Kind::Part {
+            // I12: What has taken its place is published (litmus: frozen).
+            locked.freeze();
+        }
         if !matches!(kind, Kind::Chain | Kind::Overflow | Kind::Part) {
             self.replaced_segments(&old, editor);
         }
@@ -430,9 +459,10 @@ impl<K: Key> Table<K> {
 /// What keys need whose memory was reserved: at most one segment, and nothing else; only while the
 /// table shares nothing.
 impl<K: Key> Table<K> {
-    /// How much room there is for a new entry of this hash, which the caller is going to insert.
-    pub(crate) fn room(&self, hash: u32, guard: &Guard) -> Room {
-        let (segment, _) = self.segment(hash, guard);
+    /// How much room there is in a segment for a new entry of this hash, which the caller is going to
+    /// insert.
+    pub(crate) fn room(&self, hash: u32, segment: &LockedSegment<'_, K>) -> Room {
+        let segment = segment.segment().get();
         let strays = |e: Shared<'_, Entry<K>>| !agree(e.hash(), hash);
         if segment.is_chain() && !segment.is_mixed() && segment.entries().next().is_some_and(strays)
         {
@@ -450,23 +480,38 @@ impl<K: Key> Table<K> {
 
     /// Makes room for a new entry of this hash by one large segment, in place of a small one or in
     /// front of one that is exhausted.
-    pub(crate) fn overflow(&self, hash: u32, supply: &mut Supply<'_, K>, editor: &impl Editor<K>) {
+    pub(crate) fn overflow(
+        &self,
+        hash: u32,
+        segment: LockedSegment<'_, K>,
+        supply: &mut Supply<'_, K>,
+        editor: &impl Editor<K>,
+    ) {
         let mut path = self.path(hash, editor.guard());
         path.measure();
-        let kind = match path.segment(editor.guard()).size() {
+        let kind = match segment.segment().size() {
             Size::Small => Kind::Grow,
             Size::Large => Kind::Overflow,
         };
-        let change = self.change(kind, path, editor);
+        let change = self.change(kind, path, segment, editor);
         self.make(change, hash, supply, editor);
     }
 
     /// What gives the segment of a hash its slack back; `None` if it has it, or there is nothing to
     /// be done about it.
-    pub(crate) fn next_relief(&self, hash: u32, editor: &impl Editor<K>) -> Option<Change<K>> {
-        let (segment, _) = self.segment(hash, editor.guard());
-        let strained = segment.is_strained();
-        self.next_change(hash, editor).filter(|_| strained)
+    pub(crate) fn next_relief<'p>(
+        &self,
+        hash: u32,
+        editor: &'p impl Editor<K>,
+    ) -> Option<Change<'p, K>> {
+        // Strained with the lock of the map held, as it is now.
+        if !self.segment(hash, editor.guard()).0.is_strained() {
+            return None;
+        }
+        match self.next_change(hash, editor) {
+            Next::Change(change) => Some(change),
+            Next::Room(_) => None,
+        }
     }
 }
 
@@ -509,7 +554,7 @@ impl<K: Key> Table<K> {
     pub(crate) fn is_sparse(&self, editor: &impl Editor<K>) -> bool {
         match self.segments() {
             1 => self.fits_in_small(&self.path(0, editor.guard()), editor),
-            segments => self.used() < segments * FULL / 3,
+            segments => self.era().about().0 < segments * FULL / 3,
         }
     }
 
@@ -525,51 +570,40 @@ impl<K: Key> Table<K> {
             && segment.used() <= Size::Small.full() / 2
     }
 
-    /// What must be allocated to merge the segment of a hash with its neighbour, or two of its chain;
-    /// `None` if they have too many entries, or there are none such.
-    pub(crate) fn needs_of_merge(&self, hash: u32, editor: &impl Editor<K>) -> Option<Needs> {
-        let merger = self.merger(hash, editor)?;
-        let small = matches!(merger, Merger::Last(_));
-        let nodes = match merger {
-            Merger::Links { .. } | Merger::Last(_) => None,
-            Merger::Halves(path, _) => path.narrower(),
-        };
-        Some(Needs {
-            segments: usize::from(!small),
-            small,
-            nodes: nodes.map_or(Default::default(), Path::<K>::just),
-            ..Needs::default()
-        })
-    }
-
-    /// Merges, if `supply` has what that needs; whether it has merged anything.
+    /// Merges the segment of a hash with its neighbour, or two of its chain, if they have few enough
+    /// entries; whether it has merged anything. `Err` if `supply` does not have what that takes.
     pub(crate) fn merge(
         &self,
         hash: u32,
         supply: &mut Supply<'_, K>,
         editor: &impl Editor<K>,
-    ) -> bool {
-        let covered = |needs: Needs| supply.covers(&needs);
-        if !self.needs_of_merge(hash, editor).is_some_and(covered) {
-            return false;
+    ) -> core::result::Result<bool, Needs> {
+        let Some(merger) = self.merger(hash, editor) else {
+            return Ok(false);
+        };
+        let needs = merger.needs();
+        if !supply.covers(&needs) {
+            return Err(needs);
         }
-        match self.merger(hash, editor) {
-            Some(Merger::Last(path)) => {
+        match merger {
+            Merger::Last(path, only) => {
                 let fresh = supply.take_segment(Size::Small, self.generation());
-                for entry in path.segment(editor.guard()).entries() {
+                for entry in only.entries() {
                     fresh.insert(entry, entry.hash(), 0);
                 }
-                let edit = Edit::One(Word::segment(fresh.publish(), 0));
-                self.apply(&path, edit, supply, editor);
+                let word = Word::segment(fresh.publish(), 0);
+                self.apply(&path, Edit::One(word), supply, editor);
+                only.freeze();
                 self.replaced_segment(path.segment, editor);
-                return true;
+                return Ok(true);
             }
-            Some(Merger::Halves(path, buddy)) => self.merge_halves(&path, &buddy, supply, editor),
-            Some(Merger::Links {
+            Merger::Halves(halves) => self.merge_halves(halves, supply, editor),
+            Merger::Links {
                 path,
+                front,
                 before,
                 links: [first, second],
-            }) => {
+            } => {
                 let mut fresh = supply.take_segment(Size::Large, self.generation());
                 if let Some(rest) = second.next() {
                     fresh.chain(rest.as_ptr(), first.is_mixed());
@@ -583,28 +617,28 @@ impl<K: Key> Table<K> {
                     None => {
                         let word = Word::segment(fresh, path.shift);
                         self.apply(&path, Edit::One(word), supply, editor);
+                        front.freeze();
                     }
                 }
                 self.replaced_segment(first.as_ptr(), editor);
                 self.replaced_segment(second.as_ptr(), editor);
             }
-            None => return false,
         }
         self.add_segments(-1);
-        true
+        Ok(true)
     }
 
     fn merge_halves(
         &self,
-        path: &Path<K>,
-        buddy: &Path<K>,
+        halves: [Half<'_, K>; 2],
         supply: &mut Supply<'_, K>,
         editor: &impl Editor<K>,
     ) {
         let fresh = supply.take_segment(Size::Large, self.generation());
+        let [(path, _), (buddy, _)] = &halves;
         let shift = path.depth - 1;
-        for half in [path, buddy] {
-            for entry in half.segment(editor.guard()).own_entries() {
+        for (_, half) in &halves {
+            for entry in half.segment().own_entries() {
                 fresh.insert(entry, entry.hash(), shift);
             }
         }
@@ -628,23 +662,28 @@ impl<K: Key> Table<K> {
             }
             _ => self.put(path, path.len() - 1, slots, |_| word, supply, editor),
         }
-        self.replaced_segment(path.segment, editor);
-        self.replaced_segment(buddy.segment, editor);
+        for (path, half) in &halves {
+            half.freeze();
+            self.replaced_segment(path.segment, editor);
+        }
     }
 
-    /// What can be merged where a hash belongs.
+    /// What can be merged where a hash belongs, and is locked.
     fn merger<'p>(&self, hash: u32, editor: &'p impl Editor<K>) -> Option<Merger<'p, K>> {
+        let guard = editor.guard();
         if !editor.is_alone() {
             return None;
         }
-        let mut path = self.path(hash, editor.guard());
+        let mut path = self.path(hash, guard);
         path.measure();
-        let (mut before, mut first) = (None, path.segment(editor.guard()));
-        if first.is_chain() {
+        let locked = path.lock(guard, false);
+        if locked.is_chain() {
+            let (mut before, mut first) = (None, locked.segment());
             while let Some(second) = first.get().next() {
                 if first.used() + second.used() <= MERGE {
                     return Some(Merger::Links {
                         path,
+                        front: locked,
                         before,
                         links: [first, second],
                     });
@@ -654,29 +693,53 @@ impl<K: Key> Table<K> {
             return None;
         }
         if self.fits_in_small(&path, editor) {
-            return Some(Merger::Last(path));
+            return Some(Merger::Last(path, locked));
         }
-        let mut buddy = self.path(path.buddy(hash)?, editor.guard());
+        let mut buddy = self.path(path.buddy(hash)?, guard);
         buddy.measure();
-        let other = buddy.segment(editor.guard());
-        let fits =
-            buddy.depth == path.depth && !other.is_chain() && first.used() + other.used() <= MERGE;
-        fits.then_some(Merger::Halves(path, buddy))
+        if buddy.depth != path.depth {
+            return None;
+        }
+        let other = buddy.lock(guard, true);
+        let used = locked.segment().used() + other.segment().used();
+        let fits = !other.is_chain() && used <= MERGE;
+        fits.then_some(Merger::Halves([(path, locked), (buddy, other)]))
     }
 }
+
+/// A segment that is to be merged with another, and the way to it.
+type Half<'p, K> = (Path<K>, LockedSegment<'p, K>);
 
 /// What can be made less.
 enum Merger<'p, K: Key> {
     /// The only one, that is left, which can be made small.
-    Last(Path<K>),
+    Last(Path<K>, LockedSegment<'p, K>),
     /// Those whose hashes differ in the last bit that leads to them.
-    Halves(Path<K>, Path<K>),
+    Halves([Half<'p, K>; 2]),
     /// Two in a row of a chain, and the one before them.
     Links {
         path: Path<K>,
+        front: LockedSegment<'p, K>,
         before: Option<Shared<'p, Segment<K>>>,
         links: [Shared<'p, Segment<K>>; 2],
     },
+}
+
+impl<K: Key> Merger<'_, K> {
+    /// What must be allocated for it.
+    fn needs(&self) -> Needs {
+        let small = matches!(self, Merger::Last(..));
+        let nodes = match self {
+            Merger::Links { .. } | Merger::Last(..) => None,
+            Merger::Halves([(path, _), _]) => path.narrower(),
+        };
+        Needs {
+            segments: usize::from(!small),
+            small,
+            nodes: nodes.map_or(Default::default(), Path::<K>::just),
+            ..Needs::default()
+        }
+    }
 }
 
 /// Whether two hashes agree in all bits that can lead to a segment.

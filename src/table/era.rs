@@ -1,64 +1,165 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The count of live keys.
+//! The count of live keys, and of those that were deleted.
 
+use kernel::alloc::Flags;
+use kernel::prelude::*;
 use kernel::sync::atomic::{Atomic, Relaxed};
 
 use crate::atomic::{read_once, write_once};
+use crate::counter::Counters;
 
-/// The live keys of a map between one Clear and the next.
+/// The keys of a map between one Clear and the next.
 ///
 /// One per Clear, so that a late compare-and-swap into an entry that Clear has orphaned counts in an
 /// era that is over. Every table of the same era points to it; it is freed with the last one.
-///
-/// In a map with a limit of keys, count and keys change together, with the lock held: so the limit is
-/// exact.
-pub struct Era {
-    live: Atomic<usize>,
-    max: usize,
+pub struct Era(Counts);
+
+enum Counts {
+    /// Of a map with a limit of keys: counts and keys change together, with the lock of the map held, so
+    /// the limit is exact.
+    Limited {
+        counts: [Atomic<usize>; 2],
+        max: usize,
+    },
+    /// Of other maps. Exact while `exact`, which is up to [`EXACT`] keys; if there have been more since
+    /// the last Clear, what is read at once may be off by [`BATCH`] for each processor.
+    Unlimited {
+        counters: Counters<2>,
+        exact: Atomic<bool>,
+    },
+}
+
+/// The count of live keys.
+const LIVE: usize = 0;
+/// The count of the entries of dirty that are Deleted.
+const DELETED: usize = 1;
+
+/// Keys up to which counts are exact.
+const EXACT: usize = 2048;
+
+/// Keys that a processor counts by itself at most.
+const BATCH: usize = 64;
+
+/// A count, which may be below zero while operations are in flight.
+fn count(of: isize) -> usize {
+    usize::try_from(of).unwrap_or(0)
 }
 
 impl Era {
-    pub(crate) fn new(max: usize) -> Self {
-        Self {
-            live: Atomic::new(0),
-            max,
+    /// Allocates one with a limit of `max` keys, or none. Sleeps if `flags` allow it.
+    pub(crate) fn new(max: usize, flags: Flags) -> Result<Self> {
+        Ok(Self(match max {
+            usize::MAX => Counts::Unlimited {
+                counters: Counters::new(flags)?,
+                exact: Atomic::new(true),
+            },
+            max => Counts::Limited {
+                counts: [const { Atomic::new(0) }; 2],
+                max,
+            },
+        }))
+    }
+
+    /// Changes a count by one, in as large batches as do not matter to it.
+    fn change(&self, which: usize, by: isize) {
+        match &self.0 {
+            // Relaxed: counts, publishes nothing.
+            Counts::Limited { counts, .. } => counts[which].add(by as usize, Relaxed),
+            Counts::Unlimited { counters, exact } => {
+                let batch = (self.about().0 / (EXACT / 2)).clamp(1, BATCH);
+                if batch > 1 && read_once(exact) {
+                    write_once(exact, false);
+                }
+                counters.add(which, by, batch);
+            }
         }
     }
 
-    /// Live keys. In a map without a limit, those that are about to come or have just gone may be
-    /// among them while operations are in flight, but none is missing.
-    #[inline]
-    pub(crate) fn live(&self) -> usize {
-        read_once(&self.live)
+    fn at_once(&self, which: usize) -> isize {
+        match &self.0 {
+            Counts::Limited { counts, .. } => read_once(&counts[which]) as isize,
+            Counts::Unlimited { counters, .. } => counters.read(which),
+        }
     }
 
-    /// Whether there is a limit: then the lock must be held where the count changes.
+    fn sum(&self, which: usize) -> isize {
+        match &self.0 {
+            Counts::Unlimited { counters, exact } if !read_once(exact) => counters.sum(which),
+            _ => self.at_once(which),
+        }
+    }
+
+    /// Live keys. O(processors) if there have been many. Operations in flight may each make it one too high
+    /// or too low.
+    pub(crate) fn live(&self) -> usize {
+        count(self.sum(LIVE))
+    }
+
+    /// Whether there are entries in dirty whose keys are deleted; as exact as [`Era::live`].
+    pub(crate) fn has_deleted(&self) -> bool {
+        self.sum(DELETED) > 0
+    }
+
+    /// All entries of dirty; as exact as [`Era::live`].
+    pub(crate) fn used(&self) -> usize {
+        count(self.sum(LIVE) + self.sum(DELETED))
+    }
+
+    /// The entries of dirty, and those of them whose keys are deleted, as far as can be told at once.
+    #[inline]
+    pub(crate) fn about(&self) -> (usize, usize) {
+        let deleted = self.at_once(DELETED);
+        (count(self.at_once(LIVE) + deleted), count(deleted))
+    }
+
+    /// Whether there is a limit: then the lock of the map must be held where the count changes.
     #[inline]
     pub(crate) fn is_limited(&self) -> bool {
-        self.max != usize::MAX
+        matches!(self.0, Counts::Limited { .. })
     }
 
     /// Whether the limit is reached.
     #[inline]
     pub(crate) fn is_full(&self) -> bool {
-        self.live() >= self.max
+        match &self.0 {
+            Counts::Limited { counts, max } => read_once(&counts[LIVE]) >= *max,
+            Counts::Unlimited { .. } => false,
+        }
     }
 
-    /// Counts a key that is about to come. Relaxed: counts, publishes nothing.
+    /// Counts a key that is about to come.
     #[inline]
     pub(crate) fn enter(&self) {
-        self.live.add(1, Relaxed);
+        self.change(LIVE, 1);
     }
 
     /// Counts a key that has gone.
     #[inline]
     pub(crate) fn leave(&self) {
-        self.live.add(1usize.wrapping_neg(), Relaxed);
+        self.change(LIVE, -1);
+    }
+
+    /// Counts an entry of dirty that has become Deleted.
+    #[inline]
+    pub(crate) fn add_deleted(&self) {
+        self.change(DELETED, 1);
+    }
+
+    /// Counts an entry of dirty that is not Deleted any more, or not in dirty.
+    #[inline]
+    pub(crate) fn subtract_deleted(&self) {
+        self.change(DELETED, -1);
     }
 
     /// Begins anew, when the table that it belongs to is used again.
     pub(super) fn reset(&self) {
-        write_once(&self.live, 0);
+        match &self.0 {
+            Counts::Limited { counts, .. } => counts.iter().for_each(|count| write_once(count, 0)),
+            Counts::Unlimited { counters, exact } => {
+                counters.reset();
+                write_once(exact, true);
+            }
+        }
     }
 }

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The hash table: readable under RCU while one writer inserts and unlinks.
+//! The hash table: readable under RCU while writers insert and unlink.
 //!
 //! A table is a tree of small parts: a *directory* of nodes leads from the first bits of a hash to a
 //! *segment*, an array of buckets of one cache line each, where the entries are.
 //!
 //! * Lookups follow one path and never start over: entries do not move within a segment (I10), and
 //!   what replaces a part is complete when it is published.
-//! * There is one writer at a time, the holder of the map's lock. It never waits for readers.
+//! * What is in a segment is changed with its lock held (`LockedSegment`); the shape of the table,
+//!   and what is in segments that are about to go, with the map's. Neither waits for readers.
 //! * Read and dirty, if they are two tables, share their parts until one of them changes. Each part,
 //!   and each table, has a *generation*: parts of a table's own generation are its own, and are
 //!   changed in place; those of earlier ones are shared, and are copied when something is to be added.
@@ -30,14 +31,16 @@ use core::cell::UnsafeCell;
 use core::ptr::NonNull;
 use kernel::alloc::Flags;
 use kernel::prelude::*;
-use kernel::sync::atomic::{Atomic, Full};
+use kernel::sync::atomic::Atomic;
 use kernel::sync::rcu::Guard;
 
 pub use directory::Node;
 pub(crate) use directory::{free as free_node, Path};
-pub(crate) use edit::{Editor, Room};
+pub(crate) use edit::{Editor, Next, Room};
 pub use era::Era;
-pub(crate) use segment::{free as free_segment, Entries, SegmentBox, Spot, FULL, SLACK};
+pub(crate) use segment::{
+    free as free_segment, Entries, LockedSegment, SegmentBox, Spot, FULL, SLACK,
+};
 pub use segment::{Head as SegmentHead, Segment};
 pub(crate) use supply::{Needs, SegmentList, SegmentStack, Supply};
 
@@ -60,11 +63,9 @@ pub struct Table<K: Key> {
     /// The root of the directory.
     root: Atomic<*mut ()>,
     /// Greater than those of all dirties before it. If the table shares parts with another, they are
-    /// those of other generations. Changed with the lock held.
+    /// those of other generations. Changed with the lock of the map held.
     generation: Atomic<u64>,
-    /// Slots in use, which is what the seed's `len(dirty)` would be: changed with the lock held.
-    used: Atomic<usize>,
-    /// Segments; changed with the lock held.
+    /// Segments; changed with the lock of the map held.
     segments: Atomic<usize>,
     era: NonNull<Era>,
     rest: Rest<K>,
@@ -162,12 +163,33 @@ impl<K: Key> Table<K> {
 
     /// The segment of a hash, and by how much hashes are shifted there.
     #[inline]
-    fn segment<'p>(&self, hash: u32, _guard: &'p Guard) -> (&'p Segment<K>, u32) {
+    fn segment<'p>(&self, hash: u32, _guard: &'p Guard) -> (Shared<'p, Segment<K>>, u32) {
         // SAFETY: Published parts are not freed while they are protected (I5, I11).
         unsafe {
             let (segment, shift) = self.root().find(hash);
-            (segment.as_ref(), shift)
+            (Shared::new(segment), shift)
         }
+    }
+
+    /// Locks the segment of a hash, unless something else has taken its place: then that is in the
+    /// present dirty. `hash` is one that the caller has, or the lock of the map.
+    pub(crate) fn lock_segment<'p>(
+        &self,
+        hash: u32,
+        guard: &'p Guard,
+    ) -> Option<LockedSegment<'p, K>> {
+        let (segment, shift) = self.segment(hash, guard);
+        let segment = LockedSegment::new(segment, shift, false);
+        (!segment.is_frozen()).then_some(segment)
+    }
+
+    /// Whether a locked segment of this table gets another entry with no more ado: if it is not full,
+    /// and no chain, and, unless read is this very table, was made for it.
+    pub(crate) fn takes_more(&self, segment: &LockedSegment<'_, K>, alone: bool) -> bool {
+        let segment = segment.segment();
+        (alone || segment.generation() == self.generation())
+            && !segment.is_full()
+            && !segment.is_chain()
     }
 
     fn path(&self, hash: u32, _guard: &Guard) -> Path<K> {
@@ -187,6 +209,7 @@ impl<K: Key> Table<K> {
         guard: &'p Guard,
     ) -> Option<Shared<'p, Entry<K>>> {
         let (segment, shift) = self.segment(hash, guard);
+        let segment = segment.get();
         let mut probe = segment.probe(segment.home(hash, shift), tags::of(hash));
         while let Some(entry) = probe.next_here() {
             if Entry::is(entry.as_ptr(), entry.get(), hash, key) {
@@ -231,7 +254,7 @@ impl<K: Key> Table<K> {
         read_once(&self.generation)
     }
 
-    /// Becomes a dirty, without being another table: with the lock held.
+    /// Becomes a dirty, without being another table: with the map's lock held.
     pub(crate) fn begin(&self) {
         write_once(&self.generation, self.generation() + 1);
         write_once(&self.rest.misses, 0);
@@ -248,18 +271,10 @@ impl<K: Key> Table<K> {
         }
     }
 
-    /// Slots in use: what the seed's `len(dirty)` would be.
+    /// What the seed's `len(dirty)` would be, if this is dirty: entries, of live and of deleted keys.
+    /// O(processors).
     pub(crate) fn used(&self) -> usize {
-        read_once(&self.used)
-    }
-
-    /// Changes [`Table::used`], with the lock held.
-    ///
-    /// Full, although the count publishes nothing: it is the barrier that ends a change of the
-    /// table, and orders it against those of others, as the changes of words are
-    /// (litmus: two-inserts, order-of-inserts).
-    fn add_used(&self, by: isize) {
-        self.used.fetch_add(by as usize, Full);
+        self.era().used()
     }
 
     /// Segments of the table.
@@ -288,18 +303,10 @@ impl<K: Key> Table<K> {
         self.due()
     }
 
-    /// Whether there are as many misses as keys: the promotion is then paid for.
+    /// Whether there are as many misses as keys: the promotion is then paid for. As exact as what can be
+    /// read at once: see [`Era`].
     pub(crate) fn due(&self) -> bool {
-        self.misses() >= self.used()
-    }
-
-    /// Links an entry; the key must not be in the table. The caller is the one writer, and has made
-    /// room for it: see [`Table::next_change`].
-    pub(crate) fn insert(&self, entry: Shared<'_, Entry<K>>, guard: &Guard) {
-        let hash = entry.hash();
-        let (segment, shift) = self.segment(hash, guard);
-        segment.insert(entry.as_ptr(), segment.home(hash, shift), tags::of(hash));
-        self.add_used(1);
+        self.misses() >= self.era().about().0
     }
 
     /// Where this very entry is, if it is in the table.
@@ -310,20 +317,18 @@ impl<K: Key> Table<K> {
     ) -> Option<Spot<'p, K>> {
         let hash = entry.hash();
         let (segment, shift) = self.segment(hash, guard);
+        let segment = segment.get();
         segment.locate(entry.as_ptr(), segment.home(hash, shift))
-    }
-
-    /// Unlinks the entry that was located there, in this table, by the one writer.
-    ///
-    /// If another table shares the segment, it is to be told so as well, for its count.
-    pub(crate) fn unlink(&self, spot: Spot<'_, K>) {
-        spot.empty();
-        self.add_used(-1);
     }
 
     /// Whether the table has one segment, a small one.
     pub(crate) fn is_small(&self, guard: &Guard) -> bool {
         self.segment(0, guard).0.size() == Size::Small
+    }
+
+    /// Whether it has no entries, for sure, and no more than one segment.
+    pub(crate) fn is_empty(&self, guard: &Guard) -> bool {
+        self.segments() == 1 && self.segment(0, guard).0.used() == 0
     }
 
     /// Bytes of the table and of the one segment that it has, being empty.
@@ -362,7 +367,6 @@ impl<K: Key> Table<K> {
             self.root = Atomic::new(Word::segment(first, 0).into_raw());
             self.era().reset();
             self.link = Link::new();
-            self.used = Atomic::new(0);
             self.segments = Atomic::new(1);
             self.rest = Rest::new();
             self.generation = Atomic::new(0);
@@ -441,6 +445,11 @@ impl<'p, K: Key> Leaf<'p, K> {
         self.segment.entries()
     }
 
+    /// Whether something else has taken its place in dirty; for the holder of the map's lock.
+    pub(crate) fn is_frozen(&self) -> bool {
+        self.segment.is_frozen()
+    }
+
     /// Whether reserved keys have used its slack, or overflowed it.
     pub(crate) fn is_strained(&self) -> bool {
         self.segment.is_strained()
@@ -495,7 +504,6 @@ impl<'m, K: Key> TableBox<'m, K> {
                 link: Link::new(),
                 root: Atomic::new(core::ptr::null_mut()),
                 generation: Atomic::new(0),
-                used: Atomic::new(0),
                 rest: Rest::new(),
                 segments: Atomic::new(1),
                 era: NonNull::dangling(),
@@ -520,7 +528,7 @@ impl<'m, K: Key> TableBox<'m, K> {
         charge: impl Fn(usize) -> Result<Charge<'m>>,
     ) -> Result<TableBox<'m, K>> {
         // The few bytes of the era are not charged.
-        let era = KBox::new(Era::new(max), flags)?;
+        let era = KBox::new(Era::new(max, flags)?, flags)?;
         let mut new = TableBox::allocate(flags, &charge)?;
         new.segment = Some(SegmentBox::allocate(size, flags, &charge)?);
         let era = new.era.insert(era);
@@ -533,7 +541,6 @@ impl<'m, K: Key> TableBox<'m, K> {
         let table = &mut self.table;
         table.root = Atomic::new(old.root().into_raw());
         table.generation = Atomic::new(old.generation() + 1);
-        table.used = Atomic::new(old.used());
         table.segments = Atomic::new(old.segments());
         table.era = old.era;
         self.publish()

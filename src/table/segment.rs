@@ -19,6 +19,7 @@ use core::alloc::Layout;
 use core::ptr::{null_mut, slice_from_raw_parts_mut, NonNull};
 use kernel::alloc::allocator::Kmalloc;
 use kernel::alloc::{Allocator, Flags, NumaNode};
+use kernel::ffi::c_ulong;
 use kernel::prelude::*;
 use kernel::sync::atomic::Atomic;
 use kernel::sync::rcu::Guard;
@@ -27,6 +28,7 @@ use super::tags;
 use crate::atomic::{load_acquire, prefetch, read_once, store_release, write_once};
 use crate::entry::Entry;
 use crate::hash::Key;
+use crate::helpers::{syncmap_helper_segment_lock, syncmap_helper_segment_unlock};
 use crate::quota::{Charge, Ledger};
 use crate::rcu::Shared;
 use crate::reclaim::{Kind, Link, Retired};
@@ -99,16 +101,21 @@ pub struct Head {
     // First: retired segments are found by the address of their link.
     pub(crate) link: Link,
     /// The generation of the table that it was made for. In a later one it is shared with read, if
-    /// there is a read apart from dirty, and gets no new entries.
+    /// there is a read apart from dirty, and gets no new entries; but from those who were about to insert
+    /// one when that dirty began.
     generation: u64,
     /// The rest of a chain, whose segments are large.
     next: Atomic<*mut Head>,
-    /// Slots in use; for the holder of the lock.
+    /// Slots in use.
     used: Atomic<usize>,
+    /// See [`LockedSegment`].
+    lock: Atomic<u32>,
     size: Size,
-    /// Whether this is the first of a chain whose entries have hashes that can be told apart. For the
-    /// holder of the lock.
+    /// Whether this is the first of a chain whose entries have hashes that can be told apart. Changed
+    /// with the lock of the map held.
     mixed: Atomic<bool>,
+    /// Whether something else has taken its place in dirty (I12). Changed with its lock held, once.
+    frozen: Atomic<bool>,
 }
 
 /// A piece of a table: the entries of which the hashes begin with certain bits.
@@ -124,6 +131,98 @@ pub(super) fn with_head<K: Key>(head: NonNull<Head>, size: Size) -> NonNull<Segm
     let segment = slice_from_raw_parts_mut(head.as_ptr(), size.buckets()) as *mut Segment<K>;
     // SAFETY: As `head`, not null.
     unsafe { NonNull::new_unchecked(segment) }
+}
+
+/// A segment that is first in its chain, or alone, with its lock held, and interrupts off.
+///
+/// What is in a segment that is neither frozen nor part of a chain is changed with its lock held.
+/// That of others is changed with the lock of the map held: nobody comes to it without that, as
+/// whoever takes the lock of a segment sees then that it is frozen, or a chain.
+///
+/// # Lock order
+///
+/// The lock of the map, if at all, before that of a segment; those of two segments only with the lock of
+/// the map held. Held for a bounded time: see `locked.rs`.
+pub(crate) struct LockedSegment<'p, K: Key> {
+    segment: Shared<'p, Segment<K>>,
+    /// By how much hashes are shifted there.
+    shift: u32,
+    /// The state of interrupts before.
+    flags: c_ulong,
+}
+
+impl<'p, K: Key> LockedSegment<'p, K> {
+    /// Locks a segment for hashes that agree in their first `shift` bits. `second` if the caller, who
+    /// has locked the map, has locked another one.
+    pub(super) fn new(segment: Shared<'p, Segment<K>>, shift: u32, second: bool) -> Self {
+        // SAFETY: The word is valid for atomic accesses as long as the segment is. The lock is an
+        // acquire, and pairs with the exchange that released it.
+        let flags =
+            unsafe { syncmap_helper_segment_lock(segment.head.lock.as_ptr(), u32::from(second)) };
+        Self {
+            segment,
+            shift,
+            flags,
+        }
+    }
+
+    /// The segment.
+    pub(super) fn segment(&self) -> Shared<'p, Segment<K>> {
+        self.segment
+    }
+
+    /// Whether something else has taken its place, which is published then.
+    pub(super) fn is_frozen(&self) -> bool {
+        self.segment.is_frozen()
+    }
+
+    /// Says so. What has taken its place is published: who locks the segment next looks for that.
+    pub(super) fn freeze(&self) {
+        write_once(&self.segment.head.frozen, true);
+    }
+
+    /// Whether it is the first of several.
+    pub(crate) fn is_chain(&self) -> bool {
+        self.segment.is_chain()
+    }
+
+    /// Finds the entry of a key, here or in the rest of the chain.
+    pub(crate) fn find(&self, hash: u32, key: &K::Ref) -> Option<Shared<'p, Entry<K>>> {
+        let segment = self.segment.get();
+        let mut probe = segment.probe(segment.home(hash, self.shift), tags::of(hash));
+        probe.find(|entry| Entry::is(entry.as_ptr(), entry.get(), hash, key))
+    }
+
+    /// Links an entry. The caller has seen that there is a slot left, and that the key is not in the table.
+    pub(crate) fn insert(&self, entry: Shared<'_, Entry<K>>) {
+        let (segment, hash) = (self.segment.get(), entry.hash());
+        segment.insert(
+            entry.as_ptr(),
+            segment.home(hash, self.shift),
+            tags::of(hash),
+        );
+    }
+
+    /// Where this very entry is, here or in the rest of the chain.
+    pub(crate) fn locate(&self, entry: Shared<'_, Entry<K>>) -> Option<Spot<'p, K>> {
+        let segment = self.segment.get();
+        segment.locate(entry.as_ptr(), segment.home(entry.hash(), self.shift))
+    }
+
+    /// All its entries, and those of the rest of the chain.
+    pub(crate) fn entries(&self) -> Entries<'p, K> {
+        self.segment.get().entries()
+    }
+}
+
+impl<K: Key> Drop for LockedSegment<'_, K> {
+    fn drop(&mut self) {
+        // An exchange, which is fully ordered: it releases the lock, and ends a change of the table,
+        // which it orders against those of others, as the changes of words are
+        // (litmus: two-inserts, order-of-inserts).
+        // SAFETY: `new` has locked it.
+        unsafe { syncmap_helper_segment_unlock(self.segment.head.lock.as_ptr(), self.flags) };
+    }
 }
 
 /// Where an entry is.
@@ -285,7 +384,7 @@ impl<K: Key> Segment<K> {
         !read_once(&self.head.next).is_null()
     }
 
-    /// Whether this is the first of a mixed chain. With the lock held, as a hint otherwise.
+    /// Whether this is the first of a mixed chain. With the lock of the map held, as a hint otherwise.
     pub(super) fn is_mixed(&self) -> bool {
         read_once(&self.head.mixed)
     }
@@ -298,6 +397,11 @@ impl<K: Key> Segment<K> {
     /// Says that the entries of the chain have equal hashes, so that it remains one.
     pub(super) fn unmix(&self) {
         write_once(&self.head.mixed, false);
+    }
+
+    /// Whether something else has taken its place in dirty. With its lock held, or that of the map.
+    pub(super) fn is_frozen(&self) -> bool {
+        read_once(&self.head.frozen)
     }
 
     /// Whether reserved keys have used its slack, or overflowed it.
@@ -320,9 +424,9 @@ impl<K: Key> Segment<K> {
         self.used() >= self.size().full()
     }
 
-    /// Puts an entry in its place. The caller is the one writer, and has seen that the segment has a
-    /// slot left.
-    pub(super) fn insert(&self, entry: NonNull<Entry<K>>, home: usize, tag: u64) {
+    /// Puts an entry in its place. The caller may change the segment, and has seen that it has a slot
+    /// left.
+    fn insert(&self, entry: NonNull<Entry<K>>, home: usize, tag: u64) {
         for (_, bucket) in self.buckets_from(home) {
             let word = read_once(&bucket.tags);
             let Some(i) = tags::first_free(word) else {
@@ -344,7 +448,8 @@ impl<K: Key> Segment<K> {
         debug_assert!(false, "a full segment");
     }
 
-    /// Finds the place of this very entry, here or in the rest of the chain.
+    /// Finds the place of this very entry, here or in the rest of the chain. The caller may change the
+    /// segment.
     pub(super) fn locate<'p>(
         &'p self,
         entry: NonNull<Entry<K>>,
@@ -372,8 +477,9 @@ impl<K: Key> Segment<K> {
 }
 
 impl<K: Key> Spot<'_, K> {
-    /// Empties a place, if it is not empty already. The caller is the one writer.
-    pub(super) fn empty(self) {
+    /// Empties a place, if it is not empty already. The caller may change the segment: see
+    /// [`LockedSegment`].
+    pub(crate) fn empty(self) {
         let Some(bucket) = self.segment.buckets.get(self.bucket) else {
             return;
         };
@@ -498,7 +604,7 @@ pub(crate) struct Entries<'p, K: Key> {
 }
 
 impl<'p, K: Key> Entries<'p, K> {
-    /// Where the entry is that came last; the caller is the one writer.
+    /// Where the entry is that came last; the caller may change the segment.
     pub(crate) fn spot(&self) -> Option<Spot<'p, K>> {
         Some(Spot {
             segment: self.segment?,
@@ -690,6 +796,7 @@ pub(super) unsafe fn reset<K: Key>(mut segment: NonNull<Segment<K>>) {
     segment.head.next = Atomic::new(null_mut());
     segment.head.used = Atomic::new(0);
     segment.head.mixed = Atomic::new(false);
+    segment.head.frozen = Atomic::new(false);
     for bucket in &mut segment.buckets {
         bucket.tags = Atomic::new(0);
         bucket.slots = [const { Atomic::new(null_mut()) }; SLOTS];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Memory for a change of a table, allocated before the lock is taken.
+//! Memory for a change of a table, allocated before locks are taken.
 
 use core::cell::Cell;
 use core::marker::PhantomData;

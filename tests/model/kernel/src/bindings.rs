@@ -4,6 +4,7 @@
 
 #![expect(non_camel_case_types)]
 
+pub use crate::counter::percpu_counter;
 use crate::ffi::{c_int, c_uint, c_void};
 use crate::machine;
 pub use crate::sync::lock::{lock_class_key, raw_spinlock_t};

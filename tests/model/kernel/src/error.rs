@@ -38,6 +38,14 @@ impl From<Infallible> for Error {
 /// What most functions return.
 pub type Result<T = (), E = Error> = core::result::Result<T, E>;
 
+/// What C's functions say: zero, or a negative number.
+pub fn to_result(errno: c_int) -> Result {
+    match errno {
+        0 => Ok(()),
+        errno => Err(Error::from_errno(errno)),
+    }
+}
+
 /// Those that the source names.
 pub mod code {
     use super::Error;

@@ -18,6 +18,7 @@
 
 pub mod alloc;
 pub mod bindings;
+mod counter;
 pub mod error;
 pub mod machine;
 pub mod page;

@@ -15,6 +15,14 @@ pub struct Opaque<T> {
 }
 
 impl<T> Opaque<T> {
+    /// Not initialised yet.
+    pub const fn uninit() -> Self {
+        Opaque {
+            value: UnsafeCell::new(MaybeUninit::uninit()),
+            _pin: PhantomPinned,
+        }
+    }
+
     /// Initialised by a function that gets a pointer to it.
     pub fn ffi_init(init: impl FnOnce(*mut T)) -> impl PinInit<Self> {
         // SAFETY: There is nothing that could be wrong with the contents.

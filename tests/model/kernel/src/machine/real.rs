@@ -44,7 +44,8 @@ thread_local! {
     static DEPTH: Cell<usize> = const { Cell::new(0) };
     static NUMBER: Cell<usize> = const { Cell::new(usize::MAX) };
     static INTERRUPTED: Cell<bool> = const { Cell::new(false) };
-    static LOCKED: Cell<bool> = const { Cell::new(false) };
+    static LOCKED: Cell<usize> = const { Cell::new(0) };
+    static IN_ORDER: Cell<bool> = const { Cell::new(false) };
     static FAILING: Cell<Failing> = const { Cell::new(Failing::Never) };
 }
 
@@ -139,14 +140,54 @@ pub fn is_in_section() -> bool {
     DEPTH.get() != 0
 }
 
-/// Says whether this thread holds a lock now.
+/// Says that this thread has taken or released a lock.
 pub fn set_locked(locked: bool) {
-    LOCKED.set(locked);
+    LOCKED.set(match locked {
+        true => LOCKED.get() + 1,
+        false => LOCKED.get() - 1,
+    });
+}
+
+/// Whether it holds any.
+pub fn is_locked() -> bool {
+    LOCKED.get() != 0
+}
+
+/// Says whether this thread holds the lock before which no other is taken.
+pub fn set_in_order(in_order: bool) {
+    IN_ORDER.set(in_order);
 }
 
 /// Whether it does.
-pub fn is_locked() -> bool {
-    LOCKED.get()
+pub fn is_in_order() -> bool {
+    IN_ORDER.get()
+}
+
+/// Locks a word.
+///
+/// # Safety
+///
+/// It is valid until it is unlocked, and used for nothing else.
+pub unsafe fn lock_word(word: *mut u32) {
+    // SAFETY: By the contract of the function.
+    let word = unsafe { AtomicU32::from_ptr(word) };
+    while word
+        .compare_exchange(0, 1, Ordering::SeqCst, Ordering::Relaxed)
+        .is_err()
+    {
+        std::thread::yield_now();
+    }
+}
+
+/// Unlocks it, as a full barrier.
+///
+/// # Safety
+///
+/// The caller has locked it.
+pub unsafe fn unlock_word(word: *mut u32) {
+    // SAFETY: By the contract of the function.
+    let before = unsafe { AtomicU32::from_ptr(word) }.swap(0, Ordering::SeqCst);
+    assert_eq!(before, 1, "a word is unlocked that was not locked");
 }
 
 /// Lets others run.

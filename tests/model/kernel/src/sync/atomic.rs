@@ -60,6 +60,7 @@ macro_rules! atomic_types {
 atomic_types! {
     u64: |word| word, |this| this;
     usize: |word| word as usize, |this| this as u64;
+    i64: |word| word as i64, |this| this as u64;
     u32: |word| word as u32, u64::from;
     bool: |word| word != 0, u64::from;
 }
@@ -88,6 +89,16 @@ impl<T> Atomic<T> {
     /// With that in it.
     pub const fn new(value: T) -> Self {
         Atomic(UnsafeCell::new(value))
+    }
+
+    /// The one that is there.
+    ///
+    /// # Safety
+    ///
+    /// Valid for `'a`, and not accessed otherwise than atomically.
+    pub const unsafe fn from_ptr<'a>(ptr: *mut T) -> &'a Self {
+        // SAFETY: By the contract of the function, and as large.
+        unsafe { &*ptr.cast::<Self>() }
     }
 
     /// Where it is.

@@ -2,7 +2,7 @@
 
 //! Locks, whatever they are made of, and raw spinlocks to make them of.
 
-use crate::ffi::{c_char, c_ulong, c_void};
+use crate::ffi::{c_char, c_uint, c_ulong, c_void};
 use crate::machine::{self, RawGuard, RawMutex};
 use crate::types::Opaque;
 use core::cell::UnsafeCell;
@@ -160,7 +160,7 @@ const _: () = assert!(align_of::<Spinlock>() <= align_of::<raw_spinlock_t>());
 /// What the state of interrupts is told by.
 const FLAGS: c_ulong = 0x246;
 
-/// Complains if this thread may not take a lock: each is a leaf.
+/// Complains if this thread may not take a lock: the first one is this.
 fn check() {
     machine::without_lock("another lock");
 }
@@ -170,6 +170,7 @@ fn check() {
 /// The lock is initialised, and `raw` part of it; the caller has just taken it.
 unsafe fn taken(lock: *mut Spinlock, raw: RawGuard<'static>) -> c_ulong {
     machine::set_locked(true);
+    machine::set_in_order(true);
     // SAFETY: By the contract of the function.
     unsafe { (*lock).held = Some(raw) };
     FLAGS
@@ -216,6 +217,7 @@ unsafe extern "C" fn syncmap_helper_raw_spin_unlock(lock: *mut raw_spinlock_t, f
     assert_eq!(flags, FLAGS, "interrupts are not as they were before");
     // SAFETY: By the contract of the function, the caller holds it.
     let held = unsafe { (*lock.cast::<Spinlock>()).held.take() };
+    machine::set_in_order(false);
     machine::set_locked(false);
     drop(held.expect("the lock is held"));
 }
@@ -226,4 +228,25 @@ unsafe extern "C" fn syncmap_helper_raw_spin_assert_held(lock: *mut raw_spinlock
     let held = unsafe { (*lock.cast::<Spinlock>()).held.is_some() };
     assert!(held, "the lock is not held");
     assert!(machine::is_locked(), "the lock is held by another thread");
+}
+
+#[no_mangle]
+unsafe extern "C" fn syncmap_helper_segment_lock(lock: *mut u32, subclass: c_uint) -> c_ulong {
+    // The lock of the map before, then any; without that, one.
+    if !machine::is_in_order() {
+        machine::without_lock("another lock of a segment");
+        assert_eq!(subclass, 0, "a second lock of a segment");
+    }
+    // SAFETY: By the contract of the function.
+    unsafe { machine::lock_word(lock) };
+    machine::set_locked(true);
+    FLAGS
+}
+
+#[no_mangle]
+unsafe extern "C" fn syncmap_helper_segment_unlock(lock: *mut u32, flags: c_ulong) {
+    assert_eq!(flags, FLAGS, "interrupts are not as they were before");
+    machine::set_locked(false);
+    // SAFETY: By the contract of the function, the caller has locked it.
+    unsafe { machine::unlock_word(lock) };
 }

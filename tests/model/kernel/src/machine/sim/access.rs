@@ -403,6 +403,14 @@ mod accesses {
     }
 }
 
+/// Ordered with all that others do before and after theirs.
+pub(super) fn barrier() {
+    #[cfg(feature = "loom")]
+    if !state(|state| state.cells.quiet) {
+        loom::sync::atomic::fence(loom::sync::atomic::Ordering::SeqCst);
+    }
+}
+
 #[cfg(feature = "loom")]
 pub(super) use accesses::count_places;
 pub use accesses::{compare_exchange, exchange, fetch_add, load, store};

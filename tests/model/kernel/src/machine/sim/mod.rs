@@ -19,6 +19,7 @@ mod heap;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::PoisonError;
 
 #[cfg(feature = "loom")]
@@ -60,8 +61,14 @@ struct State {
     grace_periods: GracePeriod,
     /// The threads that are in an interrupt handler.
     interrupted: Vec<usize>,
-    /// The threads that hold a lock.
+    /// The threads that hold a lock, once for each.
     locked: Vec<usize>,
+    /// The threads that hold the lock before which no other is taken.
+    in_order: Vec<usize>,
+    /// The locks that are words, by their addresses.
+    words: HashMap<usize, Rc<RawMutex>>,
+    /// Those of them that are held.
+    held: HashMap<usize, RawGuard<'static>>,
     /// Who frees what has a grace period behind it.
     reclaiming: Option<usize>,
     failing: HashMap<usize, Failing>,
@@ -253,7 +260,7 @@ pub fn is_in_section() -> bool {
     state(|state| state.sections.iter().any(|active| active.thread == me))
 }
 
-/// Says whether this thread holds a lock now.
+/// Says that this thread has taken or released a lock.
 pub fn set_locked(locked: bool) {
     let me = me();
     state(|state| match locked {
@@ -262,10 +269,54 @@ pub fn set_locked(locked: bool) {
     });
 }
 
-/// Whether it does.
+/// Whether it holds any.
 pub fn is_locked() -> bool {
     let me = me();
     state(|state| state.locked.contains(&me))
+}
+
+/// Says whether this thread holds the lock before which no other is taken.
+pub fn set_in_order(in_order: bool) {
+    let me = me();
+    state(|state| match in_order {
+        true => state.in_order.push(me),
+        false => remove(&mut state.in_order, me),
+    });
+}
+
+/// Whether it does.
+pub fn is_in_order() -> bool {
+    let me = me();
+    state(|state| state.in_order.contains(&me))
+}
+
+/// Locks a word.
+///
+/// # Safety
+///
+/// It is valid until it is unlocked, and used for nothing else.
+pub unsafe fn lock_word(word: *mut u32) {
+    check_alive(word);
+    let known = state(|state| state.words.get(&word.addr()).cloned());
+    let mutex = known.unwrap_or_else(|| Rc::new(RawMutex::new(())));
+    state(|state| state.words.insert(word.addr(), mutex.clone()));
+    let guard = lock(&mutex);
+    check_alive(word);
+    // SAFETY: No memory is used twice, so the mutex stays until the end, when no word is locked.
+    let guard = unsafe { std::mem::transmute::<RawGuard<'_>, RawGuard<'static>>(guard) };
+    state(|state| state.held.insert(word.addr(), guard));
+}
+
+/// Unlocks it, as a full barrier.
+///
+/// # Safety
+///
+/// The caller has locked it.
+pub unsafe fn unlock_word(word: *mut u32) {
+    check_alive(word);
+    access::barrier();
+    let guard = state(|state| state.held.remove(&word.addr()));
+    drop(guard.expect("a word is unlocked that was locked"));
 }
 
 /// Lets others run.
@@ -302,6 +353,7 @@ pub fn boot<R>(program: impl FnOnce() -> R) -> R {
     let left = state(|state| {
         let left = state.sections.len();
         state.cells = access::Cells::default();
+        state.words.clear();
         left
     });
     assert_eq!(left, 0, "a read-side section never ends");
