@@ -2,7 +2,7 @@
 
 //! A thread that uses a map, and writes down what it does.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kernel::alloc::flags::{GFP_ATOMIC, GFP_KERNEL};
 use kernel::alloc::Flags;
@@ -10,7 +10,7 @@ use kernel::error::Error;
 use kernel::machine::{self, Failing};
 use kernel::sync::rcu;
 use linearize::{Action, Operation};
-use syncmap::inspect::EntryState;
+use syncmap::inspect::{EntryState, Where};
 use syncmap::map::Map;
 use syncmap::object::Fixed;
 use syncmap::outcome::LoadOrStore;
@@ -259,6 +259,34 @@ impl<'m> Actor<'m> {
             false => stats.read_slots,
         };
         assert_eq!(slots, stats.entries, "the number of slots is wrong");
+    }
+
+    /// Complains if the tables contradict each other (I1, I3), or the counts contradict them.
+    pub fn expect_consistent(&self) {
+        let (mut read, mut dirty) = (BTreeMap::new(), BTreeMap::new());
+        let counts = self.map.inspect(|place, name, state| {
+            let table = match place {
+                Where::Read => &mut read,
+                Where::Dirty => &mut dirty,
+            };
+            let other = table.insert(name.number, state);
+            assert_eq!(other, None, "key {} has two entries", name.number);
+        });
+        let whole = match counts.amended {
+            true => &dirty,
+            false => &read,
+        };
+        for (key, state) in read.iter().filter(|_| counts.amended) {
+            let expunged = *state == EntryState::Expunged;
+            assert_ne!(expunged, dirty.contains_key(key), "key {key} is {state:?}");
+        }
+        let stats = self.map.stats();
+        let live = |state: &&EntryState| **state == EntryState::Live;
+        assert_eq!(stats.entries, whole.values().filter(live).count());
+        // The worker may have promoted it since.
+        if stats.amended {
+            assert_eq!(stats.dirty_slots, dirty.len());
+        }
     }
 
     /// What a map would record that loses it.

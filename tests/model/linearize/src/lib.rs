@@ -43,7 +43,8 @@
 //!
 //! Clear and Range concern all keys, and are taken apart: a Clear deletes each key at some instant
 //! of its own, a Range is one load of each key of the history. That Range visits a key at most once
-//! is checked; that Clear is one instant for all keys is not, unless their number is limited.
+//! is checked; that Clear is one instant for all keys is, too, if they are few or their number is
+//! limited.
 //!
 //! With a limit, a world has all keys and their values. A store of a new key must find fewer than the
 //! limit says, and one that was refused must find as many others.

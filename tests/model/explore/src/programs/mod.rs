@@ -11,6 +11,7 @@ mod limits;
 mod memory;
 mod promotions;
 mod reservations;
+mod segments;
 mod states;
 mod stores;
 mod sweeps;
@@ -109,6 +110,7 @@ pub fn all() -> impl Iterator<Item = &'static Small> {
         clear::PROGRAMS,
         limits::PROGRAMS,
         memory::PROGRAMS,
+        segments::PROGRAMS,
         reservations::PROGRAMS,
         accounts::PROGRAMS,
     ]
