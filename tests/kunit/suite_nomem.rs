@@ -52,6 +52,40 @@ fn stride() -> Result<u32> {
     Ok(1 + u32::from(failing(2, || KBox::new(0u64, nowait())).1))
 }
 
+/// The numbers of the allocations of an object, among all that are made when objects and memory of all
+/// processors are allocated in this `order`: for that memory, only kmemleak's counts.
+fn objects(order: &[Part]) -> Result<impl Iterator<Item = u32> + use<'_>> {
+    let stride = stride()?;
+    Ok(order
+        .iter()
+        .scan(1, move |next, part| {
+            let (number, of) = (*next, *part);
+            *next += match of {
+                Part::Object => stride,
+                Part::PerCpu => stride - 1,
+            };
+            Some((number, of))
+        })
+        .filter(|(_, of)| *of == Part::Object)
+        .map(|(number, _)| number))
+}
+
+/// What is allocated.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Object,
+    PerCpu,
+}
+
+/// The counters of an era, the era, a table, and its segment.
+const TABLE: [Part; 5] = [
+    Part::Object,
+    Part::PerCpu,
+    Part::Object,
+    Part::Object,
+    Part::Object,
+];
+
 type Boxed<K> = Pin<KBox<Numbers<K>>>;
 
 /// Lets each allocation of a step fail, until there are no more. Returns how often it failed; otherwise
@@ -234,7 +268,6 @@ mod tests {
     fn clear() -> Result {
         counted(|| {
             let map = filled::<Good>(0..10, QUIET)?;
-            let stride = stride()?;
             let fill = || -> Result {
                 for key in 0..10 {
                     map.store(Good::make(key), Tracked::make(key), GFP_ATOMIC)?;
@@ -242,8 +275,7 @@ mod tests {
                 Ok(())
             };
             for _ in 0..20 {
-                // Of the three parts of a table, each.
-                for n in [0, 1, 2].map(|n| 1 + n * stride) {
+                for n in objects(&TABLE)? {
                     map.drain();
                     fill()?;
                     // Nothing comes back before the end of the section.
@@ -267,28 +299,25 @@ mod tests {
     #[test]
     fn making_a_map() -> Result {
         counted(|| {
-            let stride = stride()?;
-            let mut failures = 0;
-            for n in 0..20 {
-                let (result, hit) = failing(1 + n * stride, || {
+            // The map, the counter of its bytes, two tables, and one that is too many.
+            let mut order = KVec::new();
+            order.extend_from_slice(&[Part::Object, Part::Object, Part::PerCpu], GFP_KERNEL)?;
+            order.extend_from_slice(&TABLE, GFP_KERNEL)?;
+            order.extend_from_slice(&TABLE, GFP_KERNEL)?;
+            order.push(Part::Object, GFP_KERNEL)?;
+            let mut left = objects(&order)?.count();
+            for n in objects(&order)? {
+                let (result, hit) = failing(n, || {
                     KBox::pin_init(Numbers::<Good>::new(QUIET, nowait()), nowait())
                 });
+                left -= 1;
                 match result {
-                    Ok(map) => {
-                        check_eq!(map.len(), 0);
-                        if !hit {
-                            // The map, two tables of two parts, and their eras.
-                            check_eq!(failures, 7);
-                            return Ok(());
-                        }
-                    }
-                    Err(error) => {
-                        check_eq!(error, ENOMEM);
-                        failures += 1;
-                    }
+                    Ok(map) => check_eq!((map.len(), hit, left), (0, false, 0)),
+                    Err(error) => check_eq!((error, hit), (ENOMEM, true)),
                 }
             }
-            Err(EINVAL)
+            check_eq!(left, 0);
+            Ok(())
         })
     }
 }
