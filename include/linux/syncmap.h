@@ -61,7 +61,8 @@ struct syncmap_reservation;
  * Maps with keys of 4 and 8 bytes take them as numbers, and are the fastest. Keys
  * are compared byte by byte: padding in a struct must be zeroed.
  * @max_entries: greatest number of keys; 0 if unlimited. A new key beyond it
- * is -EDQUOT. Exact; deleting a key of a map with a limit takes the map's lock.
+ * is -EDQUOT. Exact; in a map with a limit, a new key and deleting a key take the
+ * map's lock.
  * @max_bytes: greatest memory of the map, in bytes, what awaits a grace period
  * included; 0 if unlimited. Beyond it stores are -EDQUOT.
  * @release: called for each value that syncmap_clear() or syncmap_destroy()
@@ -233,10 +234,12 @@ static inline void *syncmap_load(struct syncmap *map, const void *key,
  * an error pointer, else -EINVAL
  * @gfp: how an entry is allocated
  *
- * O(1), except for small copies that new keys cause now and then. New keys take
- * the lock of the map, a raw spinlock, for a time that does not depend on the
- * number of keys (except those that have come to the same segment by
- * syncmap_store_reserved() lately).
+ * O(1), except for small copies that new keys cause now and then. A new key takes
+ * the lock of its segment of the table, of up to 84 keys; and before it that of
+ * the map, if the table must change its shape there, or @max_entries is set. Both
+ * spin with interrupts off, for a time that does not depend on the number of keys
+ * (except those that have come to the same segment by syncmap_store_reserved()
+ * lately).
  *
  * Context: Process context, if @gfp allows blocking; sleeps. Any but NMI
  * otherwise; on PREEMPT_RT, one in which memory can be allocated, if the key may
@@ -473,7 +476,8 @@ static inline int syncmap_clear(struct syncmap *map)
  * syncmap_len() - number of keys
  * @map: the map
  *
- * Exact while no operation is in flight.
+ * O(processors). Exact while no operation is in flight; each operation during the
+ * call may make it one too high or too low.
  *
  * Context: Any but NMI.
  * Return: The number of keys.
@@ -627,7 +631,7 @@ static inline int syncmap_named_range(struct syncmap_named *map,
  * syncmap_named_len() - number of keys in a named map
  * @map: the map
  *
- * Exact while no operation is in flight.
+ * As syncmap_len().
  *
  * Context: Any but NMI.
  * Return: The number of keys.
