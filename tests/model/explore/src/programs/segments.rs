@@ -227,4 +227,26 @@ pub const PROGRAMS: &[Small] = &[
             },
         ])
         .last(consistent),
+    // Here the thread that changes R or D is the first one. loom tries a store before the last access of
+    // its place only: if that is a load of the same thread, the loads of others go untried.
+    program("segment-promote-remove", amended)
+        .threads(&[|a| a.map.promote_now(), |a| a.load_and_delete(B)])
+        .last(consistent),
+    program("segment-clear-remove", amended)
+        .threads(&[|a| a.clear(), |a| a.load_and_delete(B)])
+        .last(consistent),
+    // The key comes after it was looked for, and before its segment is locked for the reserved one.
+    program("segment-new-reserved", amended)
+        .threads(&[
+            |a| a.store(C, 1),
+            |a| {
+                let reservation = a.reserve(1);
+                a.put(C, 2, &reservation);
+                if reservation.keys() == 1 {
+                    a.put(D, 2, &reservation);
+                }
+                assert_eq!(reservation.keys(), 0);
+            },
+        ])
+        .last(consistent),
 ];
