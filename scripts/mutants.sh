@@ -12,12 +12,13 @@
 # The head of a patch:
 #	Rule: what it breaks
 #	Runner: kunit SUITE [PATTERN] | device PROGRAM [PART OF A NAME] | ctest |
-#		careless | model PROGRAM | build
+#		careless | model PROGRAM | chance PROGRAM | build
 #	Killed by: test NAME | KASAN | lockdep | RCU | refcount | leak | sleep |
 #		objects | panic | hang | error TEXT		(once or more)
 #	Dies: SECONDS	if panic or hang count: how long it may take
-# "model" is one of the programs that loom explores on the host.  "error" is what
-# the compiler says, of which "build" is the runner.
+# "model" is one of the programs that loom explores on the host, "chance" one of them
+# under the schedulers of shuttle.  "error" is what the compiler says, of which
+# "build" is the runner.
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -79,7 +80,7 @@ has_test() {
 	device) file=tests/kselftest/$what.c ;;
 	ctest) file=tests/modules/ctest/main.c ;;
 	careless) file=scripts/job-modules.sh ;;
-	model) file=tests/model/explore/src/programs ;;
+	model | chance) file=tests/model/harness/src/programs ;;
 	build) return 0 ;;
 	*) return 1 ;;
 	esac
@@ -182,8 +183,8 @@ build() {
 	local kind what out programs modules='syncmap.o'
 	read -r kind what _ <<<"$1"
 	case $kind in
-	model)
-		SYNCMAP_SOURCE=$COPY/src "$SCRIPTS/model.sh" explore --list \
+	model | chance)
+		SYNCMAP_SOURCE=$COPY/src "$SCRIPTS/model.sh" "${PARTS[$kind]}" --list \
 			>"$DIR/build.log" 2>&1
 		return
 		;;
@@ -226,14 +227,17 @@ seconds() { awk -v from="$1" -v to="$EPOCHREALTIME" 'BEGIN { printf "%.1f", to -
 # seen PATTERN: whether the logs of the guest have it.
 seen() { grep -qaE -- "$1" "$GUEST/console.log" "$GUEST/output.log" 2>/dev/null; }
 
-# What is run of the model, as a guest would.
-explore() {
-	local status=0
+# model PART PROGRAM: what is run of the model, as a guest would.  Programs of
+# "random" take a sixth of the seconds.
+declare -A PARTS=([model]=explore [chance]=random)
+model() {
+	local status=0 seconds=30
+	[ "$1" = explore ] || seconds=180
 	{
-		say "## begin explore"
-		SYNCMAP_SOURCE=$COPY/src "$SCRIPTS/model.sh" explore --seconds 30 "$1" ||
+		say "## begin $1"
+		SYNCMAP_SOURCE=$COPY/src "$SCRIPTS/model.sh" "$1" --seconds "$seconds" "$2" ||
 			status=$?
-		say "## end explore $status"
+		say "## end $1 $status"
 	} >"$GUEST/output.log" 2>"$GUEST/console.log"
 	return "$status"
 }
@@ -243,8 +247,8 @@ explore() {
 guest() {
 	local pid status=0 start=$EPOCHREALTIME
 	mkdir -p "$GUEST"
-	if [[ $1 == "model "* ]]; then
-		explore "${1#model }" || status=$?
+	if [[ $1 == "model "* || $1 == "chance "* ]]; then
+		model "${PARTS[${1%% *}]}" "${1#* }" || status=$?
 		TOOK=$(seconds "$start")
 		ENDED=passed
 		[ "$status" -eq 0 ] || ENDED=failed

@@ -21,17 +21,18 @@ fn tell_seed() {
 }
 
 /// Runs programs until the time is over, and judges their histories.
-fn all_right(effort: Effort, play: impl Fn(u64) -> History) -> String {
+fn all_right(effort: Effort, play: impl Fn(u64) -> Vec<History>) -> String {
     tell_seed();
     let began = Instant::now();
-    let (mut histories, mut operations) = (0, 0);
+    let (mut seed, mut histories, mut operations) = (effort.seed, 0, 0);
     while began.elapsed() < effort.time {
-        let seed = effort.seed + histories;
         SEED.store(seed, Ordering::Relaxed);
-        let history = play(seed);
-        crate::judge(&history);
-        histories += 1;
-        operations += history.operations.len();
+        for history in play(seed) {
+            crate::judge(&history);
+            histories += 1;
+            operations += history.operations.len();
+        }
+        seed += 1;
     }
     assert!(histories > 0, "there was no time");
     format!(
@@ -41,9 +42,9 @@ fn all_right(effort: Effort, play: impl Fn(u64) -> History) -> String {
 }
 
 /// Runs programs of which something is wrong with the histories, which must be noticed.
-fn noticed(effort: Effort, fault: Fault, play: impl Fn(u64) -> History) -> String {
-    let bad = (0..1000).find(|number| {
-        let mut history = play(effort.seed + number);
+fn noticed(effort: Effort, fault: Fault, play: impl Fn(u64) -> Vec<History>) -> String {
+    let seeds = effort.seed..effort.seed + 1000;
+    let bad = seeds.flat_map(play).position(|mut history| {
         if let Fault::Limit(limit) = fault {
             history.limit = Some(limit);
         }
@@ -54,7 +55,7 @@ fn noticed(effort: Effort, fault: Fault, play: impl Fn(u64) -> History) -> Strin
 }
 
 /// The tests for a way to run programs.
-pub fn tests(mixes: &[(&str, Mix)], play: fn(Mix, u64) -> History) -> Vec<Test> {
+pub fn tests(mixes: &[(&str, Mix)], play: fn(Mix, u64) -> Vec<History>) -> Vec<Test> {
     let test = |(name, mix): &(&str, Mix)| {
         let mix = *mix;
         let run: Box<dyn Fn(Effort) -> String + Sync> = match mix.fault {

@@ -6,6 +6,8 @@ mod actor;
 pub mod chance;
 mod contents;
 mod mix;
+#[cfg(any(feature = "loom", feature = "shuttle"))]
+pub mod programs;
 mod runner;
 
 pub use actor::{Actor, TinyMap, TinyReservation};

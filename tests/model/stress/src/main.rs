@@ -9,8 +9,8 @@ use harness::{chance, mix, Mix};
 use kernel::machine;
 use linearize::History;
 
-fn play(choice: Mix, seed: u64) -> History {
-    machine::boot(|| harness::run(mix(choice, seed)))
+fn play(choice: Mix, seed: u64) -> Vec<History> {
+    vec![machine::boot(|| harness::run(mix(choice, seed)))]
 }
 
 fn main() -> ExitCode {

@@ -33,7 +33,7 @@ use runtime::thread::ThreadId;
 
 pub use access::{calm, compare_exchange, exchange, fetch_add, load, order, quiet, store, tick};
 pub use heap::{allocate, check_alive, free, live_allocations};
-pub use runtime::thread::{current, park, spawn, JoinHandle, Thread};
+pub use runtime::thread::{current, park, spawn, yield_now, JoinHandle, Thread};
 
 pub type RawMutex = runtime::sync::Mutex<()>;
 pub type RawGuard<'a> = runtime::sync::MutexGuard<'a, ()>;
@@ -331,6 +331,12 @@ pub fn ticks(last: usize) -> usize {
 
 /// Whether what is due later can be run now.
 pub const SKIPS_TIME: bool = true;
+
+/// Leaves it to the threads themselves when they take turns, if all turns would be tried.
+pub fn stop_exploring() {
+    #[cfg(feature = "loom")]
+    loom::stop_exploring();
+}
 
 /// Waits for nothing in particular.
 pub fn idle() {

@@ -2,7 +2,9 @@
 
 //! The programs, by subject. Each has one operation happen during another, and little else.
 
-use harness::Actor;
+use kernel::machine::Failing;
+
+use crate::{Actor, Program};
 
 mod accounts;
 mod clear;
@@ -59,6 +61,27 @@ const fn alone(name: &'static str, act: Act) -> Small {
 }
 
 impl Small {
+    /// Returns it as what can be run once, with such failures of the first thread's allocations.
+    pub fn program(&'static self, failing: Failing) -> Program {
+        let act = |act: &'static Act| Box::new(*act) as crate::Act;
+        Program {
+            sweeps: self.sweeps,
+            limit: self.limit,
+            first: act(&self.first),
+            threads: self.threads.iter().map(act).collect(),
+            late: self.late,
+            failing,
+            last: act(&self.last),
+        }
+    }
+
+    /// Returns how its allocations are made to fail, in turn.
+    pub fn failures(&self) -> Vec<Failing> {
+        let each = |number| [Failing::Once(number), Failing::From(number)];
+        let all = (0..self.allocations).flat_map(each);
+        Iterator::chain([Failing::Never].into_iter(), all).collect()
+    }
+
     const fn threads(self, threads: &'static [Act]) -> Self {
         Small { threads, ..self }
     }

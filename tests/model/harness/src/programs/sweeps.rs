@@ -2,7 +2,7 @@
 
 //! Sweeps, by the threads and by the worker.
 
-use harness::Actor;
+use crate::Actor;
 
 use super::states::{amended, deleted, expunged, key, keys, read, A, B, C};
 use super::{alone, program, promote, Small};

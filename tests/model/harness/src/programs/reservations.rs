@@ -4,7 +4,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use harness::{Actor, Name, TinyMap, Value};
+use crate::{Actor, Name, TinyMap, Value};
 use kernel::alloc::flags::GFP_KERNEL;
 use kernel::alloc::{InPlaceInit, KBox};
 use kernel::machine::{self, Failing};
@@ -146,13 +146,13 @@ static TURN: AtomicUsize = AtomicUsize::new(0);
 
 fn wait_for_turn(thread: usize) {
     while TURN.load(Relaxed) != thread {
-        loom::thread::yield_now();
+        machine::yield_now();
     }
 }
 
 /// Three full segments. The threads take turns only as they say.
 fn three_segments(a: &mut Actor<'_>) {
-    loom::stop_exploring();
+    machine::stop_exploring();
     TURN.store(0, Relaxed);
     for first in [FIRST, SECOND, THIRD] {
         fill(a, keys(first, first + QUARTER, FULL));

@@ -7,7 +7,7 @@ use core::pin::Pin;
 use core::ptr::null;
 use std::sync::Arc;
 
-use harness::{Actor, Name, TinyMap, Value};
+use crate::{Actor, Name, TinyMap, Value};
 use kernel::alloc::flags::GFP_KERNEL;
 use kernel::alloc::{InPlaceInit, KBox};
 use kernel::error::Error;

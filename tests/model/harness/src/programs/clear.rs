@@ -2,7 +2,7 @@
 
 //! Clear, and walks.
 
-use harness::Actor;
+use crate::Actor;
 
 use super::states::{amended, deleted, expunged, read, A, B, C, D};
 use super::{program, promote, Small};

@@ -2,7 +2,7 @@
 
 //! Keys, and the states of a map that programs begin with.
 
-use harness::Actor;
+use crate::Actor;
 
 /// Keys with the same hash.
 pub const A: u64 = 1;

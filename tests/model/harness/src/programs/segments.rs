@@ -5,7 +5,7 @@
 
 use super::states::{amended, deleted, expunged, read, settling, up, A, B, C, D, E};
 use super::{program, Small};
-use harness::Actor;
+use crate::Actor;
 
 /// A in read, B in dirty only, and room for one more key in the small segment that they are in.
 fn one_left(a: &mut Actor<'_>) {
@@ -94,9 +94,30 @@ pub const PROGRAMS: &[Small] = &[
     program("segment-new-copy-other", shared)
         .threads(&[|a| a.store(up(1), 1), |a| a.store(up(95), 1)])
         .last(consistent),
+    // Dirty is promoted before segments are merged, and begins anew.
     program("segment-new-merge", sparse)
-        .threads(&[|a| a.map.sweep(), |a| a.store(up(50), 1)])
+        .threads(&[
+            |a| a.store(up(50), 1),
+            |a| {
+                a.map.sweep();
+                a.store(up(51), 1);
+            },
+        ])
         .last(consistent),
+    program("segment-new-shrink", |a| {
+        (1..=8).for_each(|key| a.store(key, 1));
+        a.map.promote_now();
+        (3..=8).for_each(|key| a.delete(key));
+        a.store(9, 1);
+    })
+    .threads(&[
+        |a| a.store(10, 1),
+        |a| {
+            a.map.sweep();
+            a.store(11, 1);
+        },
+    ])
+    .last(consistent),
     program("segment-new-promote", amended)
         .threads(&[|a| a.store(C, 1), |a| a.map.promote_now()])
         .last(consistent),
