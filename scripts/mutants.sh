@@ -231,7 +231,7 @@ seen() { grep -qaE -- "$1" "$GUEST/console.log" "$GUEST/output.log" 2>/dev/null;
 # "random" take a sixth of the seconds.
 declare -A PARTS=([model]=explore [chance]=random)
 model() {
-	local status=0 seconds=30
+	local status=0 seconds=60
 	[ "$1" = explore ] || seconds=180
 	{
 		say "## begin $1"
