@@ -6,7 +6,7 @@
 use kernel::prelude::*;
 use syncmap::outcome::LoadOrStore;
 
-use crate::contexts::{allocates, call, current, CONTEXTS, HARDIRQ, PROCESS};
+use crate::contexts::{allocates, call, current, CONTEXTS, HARDIRQ, IPI, PROCESS};
 use crate::random::Random;
 use crate::value::{fault, taken, Fault};
 use crate::world::{atomic, first_of_inserter, World};
@@ -34,6 +34,13 @@ pub(crate) struct Inserter {
     there: KVec<usize>,
 }
 
+fn was_there(key: u64) {
+    fault(
+        Fault::Generation,
+        fmt!("key {} of an inserter was there before", key),
+    );
+}
+
 impl Inserter {
     /// That of the `number`-th participant of a kind.
     pub(crate) fn new(world: &World, kind: usize, number: u64) -> Result<Self> {
@@ -51,6 +58,11 @@ impl Inserter {
     /// Deals with the next few keys in some context that is not the caller's. Process context.
     #[inline(never)]
     pub(crate) fn turn(&mut self, world: &World, random: &mut Random) -> u64 {
+        if self.phase == Phase::Insert && random.below(2) == 0 {
+            if let Some(done) = self.insert_reserved(world, random) {
+                return done;
+            }
+        }
         let mut context = PROCESS;
         while context == PROCESS || !allocates(context) {
             context = random.below(CONTEXTS);
@@ -80,6 +92,56 @@ impl Inserter {
                 Phase::Delete => self.delete(world, index),
             }
         }
+        self.go_on(end);
+        done
+    }
+
+    /// Inserts the next few keys in some context that is not the caller's, any but NMI, by memory that is
+    /// reserved for them; `None` if there is none. Process context.
+    #[inline(never)]
+    fn insert_reserved(&mut self, world: &World, random: &mut Random) -> Option<u64> {
+        let context = 1 + random.below(CONTEXTS - 1);
+        let (first, end) = (self.at, (self.at + STRIDE).min(self.keys));
+        let refused = |error| world.refuse(error);
+        let reserved = world.map.reserve((end - first) as usize, atomic());
+        let reservation = reserved.map_err(refused).ok()?;
+        let mut values = [const { None }; STRIDE as usize];
+        for (value, index) in values.iter_mut().zip(first..end) {
+            self.generation += 1;
+            let made = world.value_with(self.first + index, self.generation, atomic())?;
+            let prepared = world.map.prepare(made, atomic());
+            *value = Some(prepared.map_err(|(error, _)| refused(error)).ok()?);
+        }
+        call(context, || {
+            let seen = match context {
+                HARDIRQ | IPI => current(),
+                context => context,
+            };
+            for (place, index) in values.iter_mut().zip(first..end) {
+                let (key, quiet) = (self.first + index, world.quiet());
+                let Some(value) = place.take() else {
+                    continue;
+                };
+                match world.map.swap_prepared(key, value, &reservation) {
+                    Ok(old) if old.is_none() => self.inserted(world, index, quiet, seen),
+                    Ok(old) => {
+                        taken(old, key);
+                        was_there(key);
+                    }
+                    // Nothing is freed here.
+                    Err(e) => {
+                        refused(e.error);
+                        *place = Some(e.value);
+                    }
+                }
+            }
+        });
+        self.go_on(end);
+        Some(end - first)
+    }
+
+    /// The keys before `end` have been dealt with.
+    fn go_on(&mut self, end: u64) {
         self.at = end;
         if end == self.keys {
             self.at = 0;
@@ -89,7 +151,6 @@ impl Inserter {
                 Phase::Delete => Phase::Insert,
             };
         }
-        done
     }
 
     fn insert(&mut self, world: &World, index: u64, context: u64) {
@@ -115,19 +176,18 @@ impl Inserter {
             },
         };
         match stored {
-            Ok(true) => {
-                world.count_inserted(context);
-                if let Some(there) = self.there.get_mut(index as usize) {
-                    *there = quiet.map_or(0, |clears| clears + 1);
-                }
-                self.look(world, index);
-            }
-            Ok(false) => fault(
-                Fault::Generation,
-                fmt!("key {} of an inserter was there before", key),
-            ),
+            Ok(true) => self.inserted(world, index, quiet, context),
+            Ok(false) => was_there(key),
             Err(error) => world.refuse(error),
         }
+    }
+
+    fn inserted(&mut self, world: &World, index: u64, quiet: Option<usize>, context: u64) {
+        world.count_inserted(context);
+        if let Some(there) = self.there.get_mut(index as usize) {
+            *there = quiet.map_or(0, |clears| clears + 1);
+        }
+        self.look(world, index);
     }
 
     /// Whether the key must be there, if no more Clears than until now have begun.
