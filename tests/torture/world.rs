@@ -248,8 +248,9 @@ impl World {
     #[inline(never)]
     pub(crate) fn clear(&self) {
         self.clears.begun.fetch_add(1usize, Full);
+        // While keys are reserved, it needs memory, and changes nothing if there is none.
         if let Err(error) = self.map.clear(GFP_KERNEL) {
-            fault(Fault::Error, fmt!("Clear has failed with {:?}", error));
+            self.refuse(error);
         }
         self.clears.done.fetch_add(1usize, Full);
     }
