@@ -74,6 +74,7 @@ fn play(program: Program) -> Vec<Operation> {
     let map: &'static TinyMap = unsafe { &*std::ptr::from_ref(&*owner) };
     syncmap::probe::calm_ledger(map);
     let mut history = record(map, 0, program.first);
+    machine::show(map);
     machine::quiet(false);
     let mut threads = program.threads.into_iter();
     let one = threads.next().expect("there is a thread");

@@ -235,6 +235,9 @@ pub fn quiet(_: bool) {}
 /// The sanitizers know.
 pub fn check_alive<T>(_: *const T) {}
 
+/// Nothing, here.
+pub fn show<T>(_: *const T) {}
+
 /// Fails allocations of this thread.
 pub fn fail(failing: Failing) {
     FAILING.set(failing);

@@ -21,6 +21,8 @@ struct Block {
     freed: bool,
     /// A pointer to it has been stored where others may load it.
     published: bool,
+    /// The threads that have made it or accessed it.
+    users: BTreeSet<usize>,
     /// Sections in which it was accessed.
     seen: BTreeSet<Section>,
     /// Written when it is published, read whenever it is accessed: so loom complains if somebody who
@@ -58,6 +60,7 @@ pub fn allocate(layout: Layout, zeroed: bool) -> Option<NonNull<u8>> {
         layout,
         freed: false,
         published: false,
+        users: BTreeSet::from([me]),
         seen: BTreeSet::new(),
         #[cfg(feature = "loom")]
         made: Rc::new(loom::cell::UnsafeCell::new(())),
@@ -105,6 +108,7 @@ pub fn check_alive<T>(object: *const T) {
     let found = state(|state| {
         let quiet = state.cells.is_quiet();
         let (_, block) = state.heap.around(address)?;
+        block.users.insert(me);
         if let Some(active) = state.sections.iter().find(|active| active.thread == me) {
             block.seen.insert(active.section);
         }
@@ -129,14 +133,21 @@ pub fn check_alive<T>(object: *const T) {
     let _: bool = made;
 }
 
+/// Others are about to be given this: it, and all that is new and can be found there, is published.
+pub fn show<T>(object: *const T) {
+    publish(object.addr() as u64);
+}
+
 /// A word is about to be stored: if it is a pointer to something new, that, and all that is new and
-/// can be found there, is published.
+/// can be found there, is published. Nobody can publish what they have never seen: a word that looks
+/// like a pointer to something of another thread is what happened to be in some padding.
 pub(super) fn publish(word: u64) {
     let mut left = vec![word as usize];
+    let me = me();
     while let Some(address) = left.pop() {
         let published = state(|state| {
             let (start, block) = state.heap.around(address)?;
-            if block.published || block.freed {
+            if block.published || block.freed || !block.users.contains(&me) {
                 return None;
             }
             block.published = true;

@@ -32,7 +32,7 @@ use crate::workqueue;
 use runtime::thread::ThreadId;
 
 pub use access::{calm, compare_exchange, exchange, fetch_add, load, order, quiet, store, tick};
-pub use heap::{allocate, check_alive, free, live_allocations};
+pub use heap::{allocate, check_alive, free, live_allocations, show};
 pub use runtime::thread::{current, park, spawn, yield_now, JoinHandle, Thread};
 
 pub type RawMutex = runtime::sync::Mutex<()>;
