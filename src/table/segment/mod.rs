@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Segments: small arrays of buckets of one cache line each, where the entries are.
+//!
+//! A bucket has seven slots, and a word of seven tags, which tell most of the slots that need not be
+//! looked at. Where an entry belongs, its *home*, is given by the hash, so that the order of homes is
+//! the order of hashes. An entry whose home is full goes to one of the buckets behind it, around the
+//! end. Every bucket that it could not have gets a mark, which stays: no removal ends a probe.
+//!
+//! A map of a few keys has one small segment, with a single bucket.
+//!
+//! A segment that is full is split by its owner, the directory; but if the hashes that fill it are as
+//! good as equal, that would not help. Then another segment is put in front of it, and the two are a
+//! *chain*, of which only the first gets new entries. A chain is also what is made of a segment that
+//! has no slot left for a key whose memory was reserved, as splitting it may take memory that was not;
+//! that one is *mixed*, and is split as soon as there is memory.
+
+mod lock;
+mod memory;
+mod probe;
+
+use core::alloc::Layout;
+use core::ptr::{null_mut, slice_from_raw_parts_mut, NonNull};
+use kernel::prelude::*;
+use kernel::sync::atomic::Atomic;
+
+use super::tags;
+use crate::atomic::{load_acquire, prefetch, read_once, store_release, write_once};
+use crate::entry::Entry;
+use crate::hash::Key;
+use crate::rcu::Shared;
+use crate::reclaim::Link;
+
+pub(crate) use lock::LockedSegment;
+pub(crate) use memory::{free, SegmentBox};
+pub(super) use memory::{reset, retired};
+pub(crate) use probe::Entries;
+pub(super) use probe::Probe;
+
+/// Entries in a bucket.
+pub(super) const SLOTS: usize = 7;
+
+/// Buckets in a segment, which together with its head are a kilobyte.
+const BUCKETS: usize = 15;
+
+/// Entries at which a segment is full: four fifths of its slots. Beyond that, probes get long.
+pub(crate) const FULL: usize = SLOTS * BUCKETS * 4 / 5;
+
+/// Slots of a full segment that are left for keys whose memory was reserved.
+pub(crate) const SLACK: usize = SLOTS * BUCKETS - FULL;
+
+/// How large a segment is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Size {
+    /// One bucket, which is full when it is full: the only segment of its table.
+    Small,
+    /// `BUCKETS` buckets.
+    Large,
+}
+
+impl Size {
+    const fn buckets(self) -> usize {
+        match self {
+            Size::Small => 1,
+            Size::Large => BUCKETS,
+        }
+    }
+
+    /// Entries at which it is full.
+    pub(super) const fn full(self) -> usize {
+        match self {
+            Size::Small => SLOTS,
+            Size::Large => FULL,
+        }
+    }
+
+    /// Entries for which there is a slot.
+    const fn slots(self) -> usize {
+        SLOTS * self.buckets()
+    }
+
+    /// Bytes of such a segment.
+    pub(super) const fn bytes(self) -> usize {
+        size_of::<Head>() + self.buckets() * CACHE_LINE
+    }
+
+    const fn layout(self) -> Layout {
+        // SAFETY: The alignment is a power of two, the size a multiple of it, and at most 1024.
+        unsafe { Layout::from_size_align_unchecked(self.bytes(), CACHE_LINE) }
+    }
+}
+
+const CACHE_LINE: usize = 64;
+
+/// One cache line: tags, and pointers to entries.
+#[repr(C, align(64))]
+pub(super) struct Bucket<K: Key> {
+    tags: Atomic<u64>,
+    slots: [Atomic<*mut Entry<K>>; SLOTS],
+}
+
+/// The head of a segment.
+#[repr(C, align(64))]
+pub struct Head {
+    // First: retired segments are found by the address of their link.
+    pub(crate) link: Link,
+    /// The generation of the table that it was made for. In a later one it is shared with read, if
+    /// there is a read apart from dirty, and gets no new entries; but from those who were about to insert
+    /// one when that dirty began.
+    generation: u64,
+    /// The rest of a chain, whose segments are large.
+    next: Atomic<*mut Head>,
+    /// Slots in use.
+    used: Atomic<usize>,
+    /// See [`LockedSegment`].
+    lock: Atomic<u32>,
+    size: Size,
+    /// Whether this is the first of a chain whose entries have hashes that can be told apart. Changed
+    /// with the lock of the map held.
+    mixed: Atomic<bool>,
+    /// Whether something else has taken its place in dirty (I12). Changed with its lock held, once.
+    frozen: Atomic<bool>,
+}
+
+/// A piece of a table: the entries of which the hashes begin with certain bits.
+#[repr(C)]
+pub struct Segment<K: Key> {
+    head: Head,
+    buckets: [Bucket<K>],
+}
+
+/// The segment that begins with a head, which is of that size.
+#[inline]
+pub(super) fn with_head<K: Key>(head: NonNull<Head>, size: Size) -> NonNull<Segment<K>> {
+    let segment = slice_from_raw_parts_mut(head.as_ptr(), size.buckets()) as *mut Segment<K>;
+    // SAFETY: As `head`, not null.
+    unsafe { NonNull::new_unchecked(segment) }
+}
+
+/// Where an entry is.
+pub(crate) struct Spot<'t, K: Key> {
+    segment: &'t Segment<K>,
+    bucket: usize,
+    slot: usize,
+}
+
+impl<K: Key> Segment<K> {
+    /// How large it is.
+    #[inline]
+    pub(super) fn size(&self) -> Size {
+        match self.buckets.len() {
+            1 => Size::Small,
+            _ => Size::Large,
+        }
+    }
+
+    /// The generation of the table that it was made for.
+    pub(super) fn generation(&self) -> u64 {
+        self.head.generation
+    }
+
+    /// The home of a hash, in a segment for hashes that agree in their first `shift` bits.
+    ///
+    /// Monotonous: a greater hash never has a home before that of a smaller one.
+    #[inline(always)]
+    pub(super) fn home(&self, hash: u32, shift: u32) -> usize {
+        // The bits that follow, taken as a fraction, of the number of buckets.
+        let fraction = u64::from(hash.wrapping_shl(shift));
+        (fraction.wrapping_mul(self.buckets.len() as u64) >> 32) as usize
+    }
+
+    /// The least hash with a home behind that of a hash; `None` if that is the last one.
+    pub(super) fn next_home(&self, hash: u32, shift: u32) -> Option<u32> {
+        let home = self.home(hash, shift) + 1;
+        if home >= self.buckets.len() {
+            return None;
+        }
+        // The least hash of which the bits behind the first `shift`, with zeroes for those that are
+        // shifted in, are no less than the fraction: rounded up, unlike the division.
+        let fraction = ((home as u64) << 32).div_ceil(self.buckets.len() as u64);
+        let prefix = !(u32::MAX.wrapping_shr(shift));
+        let offset = (fraction >> shift) + u64::from(fraction & ((1 << shift) - 1) != 0);
+        u32::try_from(u64::from(hash & prefix) + offset).ok()
+    }
+
+    /// The bucket of that home.
+    #[inline(always)]
+    fn bucket(&self, home: usize) -> &Bucket<K> {
+        debug_assert!(home < self.buckets.len());
+        // SAFETY: Homes come from `home`, which takes a fraction, less than one, of the number of
+        // buckets; or are the next one, after a look whether there is one. All segments of a chain
+        // have the same number.
+        unsafe { self.buckets.get_unchecked(home) }
+    }
+
+    /// Announces a change of the segment.
+    #[inline]
+    pub(super) fn prefetch_head(&self) {
+        prefetch(&self.head);
+    }
+
+    /// Announces a look at all entries but those of the rest of the chain: in memory they are far
+    /// apart, and to wait for one after the other takes long.
+    pub(super) fn prefetch_entries(&self) {
+        for slot in self.buckets.iter().flat_map(|bucket| &bucket.slots) {
+            prefetch(read_once(slot).cast_const());
+        }
+    }
+
+    /// Replaces the rest of a chain, while the table shares nothing.
+    pub(super) fn set_next(&self, next: NonNull<Segment<K>>) {
+        // Release: pairs with the acquire in `next` (litmus: merged-chain).
+        store_release(&self.head.next, next.as_ptr().cast());
+    }
+
+    /// The rest of the chain.
+    pub(super) fn next<'p>(&'p self) -> Option<Shared<'p, Segment<K>>> {
+        // Acquire: pairs with the Release of whoever published the link (litmus: chain).
+        let next = NonNull::new(load_acquire(&self.head.next))?;
+        // SAFETY: A segment is retired together with the last segment that leads to it, or after it.
+        Some(unsafe { Shared::new(with_head(next, Size::Large)) })
+    }
+
+    /// The buckets in the order in which they are tried for a home, with their places.
+    fn buckets_from(&self, home: usize) -> impl Iterator<Item = (usize, &Bucket<K>)> {
+        let places = Iterator::chain(home..self.buckets.len(), 0..home);
+        places.filter_map(|at| Some((at, self.buckets.get(at)?)))
+    }
+
+    /// The most buckets that the lookup of any hash looks at, here and in the rest of the chain.
+    pub(super) fn longest_probe(&self) -> usize {
+        let homes = 0..self.buckets.len();
+        homes.map(|home| self.probe_length(home)).max().unwrap_or(0)
+    }
+
+    /// The buckets that a lookup looks at which begins at that home, and finds nothing.
+    fn probe_length(&self, home: usize) -> usize {
+        let mut length = 0;
+        let mut segment = Some(self);
+        while let Some(here) = segment {
+            for (_, bucket) in here.buckets_from(home) {
+                length += 1;
+                if read_once(&bucket.tags) & tags::MORE == 0 {
+                    break;
+                }
+            }
+            segment = here.next().map(Shared::get);
+        }
+        length
+    }
+
+    /// The number of segments of the chain that begins here.
+    pub(super) fn chain_len(&self) -> usize {
+        1 + core::iter::successors(self.next(), |segment| segment.get().next()).count()
+    }
+
+    /// Whether this is the first of several.
+    pub(super) fn is_chain(&self) -> bool {
+        !read_once(&self.head.next).is_null()
+    }
+
+    /// Whether this is the first of a mixed chain. With the lock of the map held, as a hint otherwise.
+    pub(super) fn is_mixed(&self) -> bool {
+        read_once(&self.head.mixed)
+    }
+
+    /// Says that the entries of the chain have hashes that can be told apart.
+    pub(super) fn mix(&self) {
+        write_once(&self.head.mixed, true);
+    }
+
+    /// Says that the entries of the chain have equal hashes, so that it remains one.
+    pub(super) fn unmix(&self) {
+        write_once(&self.head.mixed, false);
+    }
+
+    /// Whether something else has taken its place in dirty. With its lock held, or that of the map.
+    pub(super) fn is_frozen(&self) -> bool {
+        read_once(&self.head.frozen)
+    }
+
+    /// Whether reserved keys have used its slack, or overflowed it.
+    pub(super) fn is_strained(&self) -> bool {
+        self.is_mixed() || self.used() > self.size().full()
+    }
+
+    /// Whether there is no slot left, here, for any entry.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.used() >= self.size().slots()
+    }
+
+    /// Slots in use, the rest of the chain not included.
+    pub(super) fn used(&self) -> usize {
+        read_once(&self.head.used)
+    }
+
+    /// Whether another entry, whatever its home, is to go elsewhere.
+    pub(super) fn is_full(&self) -> bool {
+        self.used() >= self.size().full()
+    }
+
+    /// Puts an entry in its place. The caller may change the segment, and has seen that it has a slot
+    /// left.
+    fn insert(&self, entry: NonNull<Entry<K>>, home: usize, tag: u64) {
+        for (_, bucket) in self.buckets_from(home) {
+            let word = read_once(&bucket.tags);
+            let Some(i) = tags::first_free(word) else {
+                // Release, like all stores here: whoever sees the mark looks further, and sees what
+                // belongs to the tags that it is stored with (litmus: shared-tags).
+                store_release(&bucket.tags, word | tags::MORE);
+                continue;
+            };
+            // Pointer before tag, each Release, pairing with the acquires in `Probe`: who sees the
+            // tag sees the pointer, and who sees the pointer sees the entry
+            // (litmus: insert, reused-slot).
+            if let Some(slot) = bucket.slots.get(i) {
+                store_release(slot, entry.as_ptr());
+            }
+            store_release(&bucket.tags, tags::set(word, i, tag));
+            write_once(&self.head.used, self.used() + 1);
+            return;
+        }
+        debug_assert!(false, "a full segment");
+    }
+
+    /// Finds the place of this very entry, here or in the rest of the chain. The caller may change the
+    /// segment.
+    pub(super) fn locate<'p>(
+        &'p self,
+        entry: NonNull<Entry<K>>,
+        home: usize,
+    ) -> Option<Spot<'p, K>> {
+        let mut segment = Some(self);
+        while let Some(here) = segment {
+            for (at, bucket) in here.buckets_from(home) {
+                let slot = |s: &Atomic<*mut Entry<K>>| read_once(s) == entry.as_ptr();
+                if let Some(slot) = bucket.slots.iter().position(slot) {
+                    return Some(Spot {
+                        segment: here,
+                        bucket: at,
+                        slot,
+                    });
+                }
+                if read_once(&bucket.tags) & tags::MORE == 0 {
+                    break;
+                }
+            }
+            segment = here.next().map(Shared::get);
+        }
+        None
+    }
+}
+
+impl<K: Key> Spot<'_, K> {
+    /// Empties a place, if it is not empty already. The caller may change the segment: see
+    /// [`LockedSegment`].
+    pub(crate) fn empty(self) {
+        let Some(bucket) = self.segment.buckets.get(self.bucket) else {
+            return;
+        };
+        let Some(slot) = bucket.slots.get(self.slot) else {
+            return;
+        };
+        if read_once(slot).is_null() {
+            return;
+        }
+        // Readers that still have the tag find null and go on (litmus: emptied-slot, shared-tags).
+        store_release(slot, null_mut());
+        let word = tags::set(read_once(&bucket.tags), self.slot, 0);
+        store_release(&bucket.tags, word);
+        let used = &self.segment.head.used;
+        write_once(used, read_once(used) - 1);
+    }
+}
