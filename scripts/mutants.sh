@@ -1,11 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# mutants.sh [--table] [NAME...]: applies the patches of tests/mutants, or those
-# that are named, to a copy of the source, one at a time; each breaks one rule, and
-# must be killed by the test that its head names.  The same run without it must
-# pass.  Says so in TAP; the last line is "N passed, N failed".  --table writes the
-# results into docs/testing.md.
+# mutants.sh [--left] [--table] [NAME...]: applies the patches of tests/mutants, or
+# those that are named, to a copy of the source, one at a time; each breaks one rule,
+# and must be killed by the test that its head names.  The same run without it must
+# pass.  Says so in TAP; the last line is "N passed, N failed".  --left leaves out
+# those that have been killed with this very source and test, here or in another
+# checkout.  --table writes the results into docs/testing.md.
 #
 # mutants.sh --check: only whether the patches apply, and their heads are complete.
 #
@@ -69,25 +70,30 @@ pattern() {
 	esac
 }
 
+# In FILE, what the test of a runner is written in: RUNNER.
+file_of() {
+	local kind what
+	read -r kind what _ <<<"$1"
+	case $kind in
+	kunit) FILE=tests/kunit/suite_$what.rs ;;
+	device) FILE=tests/kselftest/$what.c ;;
+	ctest) FILE=tests/modules/ctest/main.c ;;
+	careless) FILE=scripts/job-modules.sh ;;
+	model | chance) FILE=tests/model/harness/src/programs ;;
+	build) FILE=Kbuild ;;
+	*) return 1 ;;
+	esac
+}
+
 # has_test TEST: whether the runner of the head is one, and has such a test.  The
 # file that it should be in is read once.
 declare -A TEXTS
 has_test() {
-	local kind what rest file
-	read -r kind what rest <<<"$RUNNER"
-	case $kind in
-	kunit) file=tests/kunit/suite_$what.rs ;;
-	device) file=tests/kselftest/$what.c ;;
-	ctest) file=tests/modules/ctest/main.c ;;
-	careless) file=scripts/job-modules.sh ;;
-	model | chance) file=tests/model/harness/src/programs ;;
-	build) return 0 ;;
-	*) return 1 ;;
-	esac
-	[ -e "$SOURCE/$file" ] || return
-	[ -n "${TEXTS[$file]:-}" ] || TEXTS[$file]=$(find "$SOURCE/$file" -type f \
+	local FILE
+	file_of "$RUNNER" && [ -e "$SOURCE/$FILE" ] || return
+	[ -n "${TEXTS[$FILE]:-}" ] || TEXTS[$FILE]=$(find "$SOURCE/$FILE" -type f \
 		-exec cat {} +)
-	[[ ${TEXTS[$file]} == *"$1"* ]]
+	[[ ${TEXTS[$FILE]} == *"$1"* ]]
 }
 
 # Complaints about the heads of all patches, and the table.
@@ -355,9 +361,40 @@ killer() {
 	done
 }
 
+# digest PATH...: of the tracked files there.
+digest() {
+	(cd "$SOURCE" && git ls-files -z "$@" | xargs -0 cat) | sha256sum | cut -c1-16
+}
+
+# In STATE, what the result of the mutant of the head depends on: the source, the
+# test, and the mutant.
+declare -A DIGESTS
+state_of_result() {
+	local FILE
+	file_of "$RUNNER"
+	[ -n "${DIGESTS[source]:-}" ] ||
+		DIGESTS[source]=$(digest src include Kbuild syncmap.mk)
+	[ -n "${DIGESTS[$FILE]:-}" ] || DIGESTS[$FILE]=$(digest "$FILE")
+	STATE="${DIGESTS[source]} ${DIGESTS[$FILE]} $(digest "tests/mutants/$1.patch")"
+}
+
+# record NAME KILLER SECONDS
 record() {
-	sed -i "/^$1\t/d" "$DIR/results"
-	printf '%s\t%s\t%s\n' "$1" "$2" "$3" >>"$DIR/results"
+	local STATE
+	state_of_result "$1"
+	printf '%s\t%s\t%s\n' "$STATE" "$2" "$3" >"$RESULTS/$1.$$"
+	mv "$RESULTS/$1.$$" "$RESULTS/$1"
+}
+
+# recall NAME: in BY and SECS the result of the mutant of the head, if there is one
+# that still holds.
+recall() {
+	local STATE state
+	BY='' SECS=''
+	[ -e "$RESULTS/$1" ] || return
+	state_of_result "$1"
+	IFS=$'\t' read -r state BY SECS <"$RESULTS/$1"
+	[ "$state" = "$STATE" ]
 }
 
 run() {
@@ -409,22 +446,21 @@ run() {
 	fi
 }
 
-# What the page has between its marks: with a dash, what was never run here.
+# What the page has between its marks: with a dash, what was not killed with this
+# source.
 table() {
-	local name by took
+	local name BY SECS
 	say '| mutant | rule that it breaks | runner | killed by | s |'
 	say '|---|---|---|---|---|'
 	for name in "${ALL[@]}"; do
 		head_of "$name"
-		by='' took=
-		IFS=$'\t' read -r _ by took < <(grep -P "^$name\t" "$DIR/results") ||
-			true
-		case $by in
-		"test "*) by="\`${by#test }\`" ;;
+		recall "$name" || BY=- SECS=-
+		case $BY in
+		"test "*) BY="\`${BY#test }\`" ;;
 		esac
 		# shellcheck disable=SC2016 # the page's own marks
 		printf '| `%s` | %s | %s | %s | %s |\n' "$name" "$RULE" "$RUNNER" \
-			"${by:--}" "${took:--}"
+			"$BY" "$SECS"
 	done
 }
 
@@ -441,23 +477,38 @@ make_cache
 ALL=("$MUTANTS"/*.patch)
 ALL=("${ALL[@]##*/}")
 ALL=("${ALL[@]%.patch}")
-tables=''
-case ${1:-} in
---check)
-	check_all
-	exit
-	;;
---table)
-	tables=1
+RESULTS=$CACHE/mutants
+mkdir -p "$RESULTS"
+tables='' left=''
+while [ $# -gt 0 ]; do
+	case $1 in
+	--check)
+		check_all
+		exit
+		;;
+	--table) tables=1 ;;
+	--left) left=1 ;;
+	*) break ;;
+	esac
 	shift
-	;;
-esac
+done
 names=("$@")
 [ $# -gt 0 ] || names=("${ALL[@]}")
 for name in "${names[@]}"; do
 	[ -e "$MUTANTS/$name.patch" ] ||
 		die "There is no mutant $name." "They are in tests/mutants."
 done
+if [ -n "$left" ]; then
+	known=0
+	for name in "${!names[@]}"; do
+		head_of "${names[name]}"
+		! recall "${names[name]}" || {
+			unset "names[name]"
+			known=$((known + 1))
+		}
+	done
+	say "      $known have been killed with this source."
+fi
 "$SCRIPTS/host.sh"
 "$SCRIPTS/root.sh"
 "$SCRIPTS/kernel.sh"
@@ -467,7 +518,6 @@ DIR=$WORK/mutants
 COPY=$DIR/source GUEST=$DIR/guest
 number=0 passed=0 failed=0 begun=0
 mkdir -p "$DIR"
-touch "$DIR/results"
 refresh
 say "TAP version 13"
 # Those of one runner together: it is built, and run without a mutant, once.
@@ -489,6 +539,6 @@ done < <(for name in "${names[@]}"; do
 	printf '%s\t%s\n' "$RUNNER" "$name"
 done | sort)
 say "1..$number"
-[ -z "$tables" ] || [ "$failed" -gt 0 ] || write_table
+[ -z "$tables" ] || write_table
 say "$passed passed, $failed failed"
-[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+[ "$failed" -eq 0 ] && [ $((passed + ${known:-0})) -gt 0 ]

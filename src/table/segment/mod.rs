@@ -21,7 +21,6 @@ mod probe;
 
 use core::alloc::Layout;
 use core::ptr::{null_mut, slice_from_raw_parts_mut, NonNull};
-use kernel::prelude::*;
 use kernel::sync::atomic::Atomic;
 
 use super::tags;
