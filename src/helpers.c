@@ -196,9 +196,9 @@ bool syncmap_helper_is_worker(void)
 	return current->flags & PF_WQ_WORKER;
 }
 
-void syncmap_helper_warn_ended_by_itself(void)
+void syncmap_helper_report_ended_by_itself(void)
 {
-	WARN_ONCE(1, "syncmap: a map was ended by the destructor of one of its own values; its memory is lost\n");
+	pr_err("syncmap: a map has been ended by the destructor of one of its own values: its memory is lost.\n");
 }
 
 unsigned long syncmap_helper_jiffies(void)

@@ -48,7 +48,7 @@ s64 syncmap_helper_counter_sum(struct percpu_counter *counter);
 void syncmap_helper_counter_reset(struct percpu_counter *counter);
 bool syncmap_helper_preemptible(void);
 bool syncmap_helper_is_worker(void);
-void syncmap_helper_warn_ended_by_itself(void);
+void syncmap_helper_report_ended_by_itself(void);
 unsigned long syncmap_helper_jiffies(void);
 void syncmap_helper_cond_resched(void);
 

@@ -76,7 +76,7 @@ unsafe extern "C" {
     pub(crate) fn syncmap_helper_counter_reset(counter: *mut bindings::percpu_counter);
     pub(crate) safe fn syncmap_helper_preemptible() -> bool;
     pub(crate) safe fn syncmap_helper_is_worker() -> bool;
-    pub(crate) safe fn syncmap_helper_warn_ended_by_itself();
+    pub(crate) safe fn syncmap_helper_report_ended_by_itself();
     safe fn syncmap_helper_jiffies() -> c_ulong;
     safe fn syncmap_helper_cond_resched();
     // The tracepoints: a map is a number for them, as for those who read them.

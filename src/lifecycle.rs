@@ -12,7 +12,7 @@ use crate::entry::Entry;
 use crate::expunged::{is_listed, ExpungedList, Popped};
 use crate::gfp::may_block;
 use crate::hash::{Key, Seed};
-use crate::helpers::{cond_resched, syncmap_helper_warn_ended_by_itself};
+use crate::helpers::{cond_resched, syncmap_helper_report_ended_by_itself};
 use crate::lock;
 use crate::locked::Guarded;
 use crate::map::Map;
@@ -294,6 +294,11 @@ impl<K: Key, P: Policy> Map<K, P> {
         }
     }
 
+    /// Whether the caller is the destructor of a value of this map, which must not end it.
+    pub fn is_in_destructor(&self) -> bool {
+        self.reclaimer.is_running_here()
+    }
+
     fn uncharged(&self, bytes: usize) -> usize {
         self.reclaimer.ledger.uncharge(bytes);
         bytes
@@ -317,7 +322,7 @@ impl<K: Key, P: Policy> Map<K, P> {
     /// I8: for the drop of a map, when there are no users any more, since all of them borrow it.
     ///
     /// A map that is ended by the destructor of one of its own values is left as it is: it cannot wait
-    /// for the work that it is called from. Its memory is lost, and a warning says so.
+    /// for the work that it is called from. Its memory is lost, and the log says so.
     ///
     /// # Safety
     ///
@@ -331,7 +336,7 @@ impl<K: Key, P: Policy> Map<K, P> {
             self.reclaimer.expect_no_more();
         }
         if self.reclaimer.is_running_here() {
-            syncmap_helper_warn_ended_by_itself();
+            syncmap_helper_report_ended_by_itself();
             return self.reclaimer.abandon();
         }
         let guard = rcu::read_lock();

@@ -146,7 +146,9 @@ static inline void syncmap_check_section(void)
 /**
  * syncmap_destroy() - end a map
  * @map: a map that is not used any more; nothing happens if it is NULL, or an
- * error pointer. A map that the calling module does not have is reported.
+ * error pointer. A map that the calling module does not have is reported, and so
+ * is one that is destroyed in the release of one of its own values, which cannot
+ * wait for itself: the memory of the map is lost then.
  *
  * Lookups that have begun before are waited for; other calls are not: after
  * unregistering a hook that stores or deletes in softirq, synchronize_rcu().

@@ -118,7 +118,8 @@ impl Holders {
         Ok(())
     }
 
-    /// Takes a map from a module, to destroy it. Says so if the module has no such map.
+    /// Takes a map from a module, to destroy it. Says so if the module has no such map, or if it is
+    /// the release of one of its values that destroys it.
     pub(crate) fn take(&self, at: usize, module: Module) -> Option<OwnedMap> {
         let hold = (module.addr(), at);
         let mut held = self.held.lock();
@@ -128,7 +129,15 @@ impl Holders {
         };
         drop(held);
         match gone {
-            Some(Held::Own(map)) => Some(map),
+            Some(Held::Own(map)) => {
+                if map.is_in_release() {
+                    pr_err!(
+                        "module {} destroys a map in the release of one of its own values.\n",
+                        name_of(module)
+                    );
+                }
+                Some(map)
+            }
             _ => {
                 pr_err!(
                     "module {} destroys a map that it does not have, or not any more.\n",

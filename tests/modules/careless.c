@@ -3,6 +3,7 @@
  * A module that makes the mistakes that syncmap is to notice; one for each
  * value of its parameter.
  */
+#include <linux/completion.h>
 #include <linux/delay.h>
 #include <linux/err.h>
 #include <linux/kthread.h>
@@ -14,7 +15,7 @@
 static char *mistake = "none";
 module_param(mistake, charp, 0444);
 MODULE_PARM_DESC(mistake,
-		 "forget_map, forget_named, leave_reader, destroy_twice, put_twice or none");
+		 "forget_map, forget_named, leave_reader, destroy_twice, destroy_in_release, put_twice or none");
 
 static bool is(const char *what)
 {
@@ -28,6 +29,35 @@ static bool looking;
 static void release(void *what)
 {
 	pr_err("careless: a value is released too late\n");
+}
+
+static struct syncmap *own;
+static DECLARE_COMPLETION(destroyed);
+
+/* Ends the map that waits for it. */
+static void destroy(void *what)
+{
+	syncmap_destroy(own);
+	complete(&destroyed);
+}
+
+static int destroy_in_release(void)
+{
+	const struct syncmap_params params = { .key_len = 8, .release = destroy };
+	const u64 key = 1;
+	void *old;
+
+	own = syncmap_create(&params, GFP_KERNEL);
+	if (IS_ERR(own))
+		return PTR_ERR(own);
+	old = syncmap_store(own, &key, sizeof(key), &value, GFP_KERNEL);
+	if (!IS_ERR(old))
+		syncmap_clear(own);
+	if (!wait_for_completion_timeout(&destroyed, 10 * HZ)) {
+		pr_err("careless: the map does not end\n");
+		return -ETIMEDOUT;
+	}
+	return 0;
 }
 
 /* Looks a value up, for longer than it takes the module to go. */
@@ -104,6 +134,8 @@ static int __init careless_init(void)
 			return leave_reader(named);
 		}
 	}
+	if (is("destroy_in_release"))
+		return destroy_in_release();
 	if (is("forget_map") || is("destroy_twice")) {
 		map = syncmap_create(&params, GFP_KERNEL);
 		if (IS_ERR(map))

@@ -320,6 +320,11 @@ impl OwnedMap {
         Passed(self.0, PhantomData).head().key_len
     }
 
+    /// Whether the caller is the release of one of its values.
+    pub(crate) fn is_in_release(&self) -> bool {
+        with_map!(self.any(), |map| map.is_in_destructor())
+    }
+
     /// See [`Borrowed::mute`].
     pub(crate) fn mute(&self) {
         with_map!(self.any(), |map| map.policy().mute());

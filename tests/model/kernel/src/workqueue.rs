@@ -563,7 +563,7 @@ extern "C" fn syncmap_helper_is_worker() -> bool {
 }
 
 #[no_mangle]
-extern "C" fn syncmap_helper_warn_ended_by_itself() {
+extern "C" fn syncmap_helper_report_ended_by_itself() {
     panic!("a map is ended by a destructor of its own values");
 }
 
