@@ -67,29 +67,20 @@ mistake() {
 		! grep -qF "released too late" /tmp/careless
 }
 
-# Memory has been lost, as it should be: kmemleak, which wants to see it twice, and
-# nothing that is younger than five seconds, is not to report it at the end.
-forget_leaks() {
-	leaks=/sys/kernel/debug/kmemleak
-	[ -w $leaks ] || return 0
-	sleep 6
-	echo scan >$leaks
-	sleep 1
-	echo scan >$leaks
-	echo clear >$leaks
-}
-
 careless() {
-	begin careless-modules 9
+	# What loses memory, as it should, is for kernels on which nobody looks for that.
+	leaks=/sys/kernel/debug/kmemleak
+	tests=9
+	[ ! -e $leaks ] || tests=8
+	begin careless-modules $tests
 	check "syncmap is loaded" insmod /syncmap.ko
 	check "a map that is not destroyed is reported" \
 		mistake forget_map "has not destroyed a map of its own, with 3"
 	check "a map that is destroyed twice is reported" \
 		mistake destroy_twice "destroys a map that it does not have"
-	check "a map that ends in the release of its own value is reported" \
+	[ -e $leaks ] || check "a map that ends in its own value's release is reported" \
 		mistake destroy_in_release \
 		"destroys a map in the release of one of its own values"
-	forget_leaks
 	check "a named map that is not put is reported" mistake forget_named \
 		"has not put the named map careless, of which it had 2"
 	check "and taken back when its lookups have ended" mistake leave_reader \

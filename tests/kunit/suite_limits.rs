@@ -2,11 +2,15 @@
 
 //! Limits: what exceeds them is refused, comes back, and has changed nothing.
 
+use core::ptr::null;
 use kernel::prelude::*;
 use kernel::sync::atomic::{Acquire, Atomic, Full, Relaxed, Release};
 use kernel::sync::{rcu, Arc};
 use kernel::time::{Instant, Monotonic};
+use syncmap::map::Map;
+use syncmap::object::Fixed;
 use syncmap::quota::edquot;
+use syncmap::value::Counted;
 use syncmap::{Account, Limits, Options};
 
 use crate::context::atomically;
@@ -200,6 +204,35 @@ fn superseded(same: bool) -> Result {
         has(&one, 15..81)?;
         has(&other, 0..4)
     })
+}
+
+type Storers = Map<Fixed<Good>, Counted<Fixed<Storer>>>;
+
+/// A value that stores another one when it is dropped, unless it has no map; and counts the refusals.
+struct Storer {
+    into: *const Storers,
+    refused: *const Atomic<usize>,
+}
+
+// SAFETY: All threads may use what it points to.
+unsafe impl Send for Storer {}
+// SAFETY: As above.
+unsafe impl Sync for Storer {}
+
+impl Drop for Storer {
+    fn drop(&mut self) {
+        // SAFETY: The test drains both maps, and so sees their values dropped, before it returns.
+        let places = unsafe { (self.into.as_ref(), self.refused.as_ref()) };
+        let (Some(map), Some(refused)) = places else {
+            return;
+        };
+        let new = Storer {
+            into: null(),
+            refused: null(),
+        };
+        let stored = map.store(Good::make(2), new, GFP_KERNEL);
+        refused.fetch_add(usize::from(stored.is_err()), Full);
+    }
 }
 
 #[kunit_tests(syncmap_limits)]
@@ -429,6 +462,60 @@ mod tests {
             check_eq!(failed, Some(edquot()));
             store(&map, 1, 1)
         })
+    }
+
+    /// What a store that was refused at once has set free is there for those that come later.
+    #[test]
+    fn a_refusal_makes_room() -> Result {
+        counted(|| {
+            let mut shared = Shared::new()?;
+            let map = shared.map(false)?;
+            fill(&map, 0..80)?;
+            map.promote_now();
+            delete(&map, 0..15)?;
+            store(&map, 80, 80)?;
+            check_eq!(text(&shape(&map, 0).0), "E-a");
+            map.drain();
+            shared.leave(0)?;
+            refused_at_once(&map, 100)?;
+            map.drain();
+            let stored = atomically(|| map.store(Good::make(100), Tracked::make(100), GFP_ATOMIC));
+            check_eq!(stored.err().map(|e| e.error), None);
+            has(&map, 15..81)
+        })
+    }
+
+    /// Destructors of two maps wait for memory that only the other one would bring back, but not for ever.
+    #[test]
+    fn destructors_that_wait_for_each_other() -> Result {
+        let mut shared = Shared::new()?;
+        let refused = Atomic::new(0usize);
+        let new = |shared: &Shared| {
+            let options = Options {
+                account: Some(shared.account.clone()),
+                ..QUIET
+            };
+            KBox::pin_init(Storers::new(options, GFP_KERNEL), GFP_KERNEL)
+        };
+        let (one, two) = (new(&shared)?, new(&shared)?);
+        for (map, other) in [(&one, &two), (&two, &one)] {
+            let value = Storer {
+                into: &raw const **other,
+                refused: &raw const refused,
+            };
+            let stored = map.store(Good::make(1), value, GFP_KERNEL);
+            stored.map_err(|e| e.error)?;
+            map.promote_now();
+            map.drain();
+        }
+        shared.leave(0)?;
+        let start = Instant::<Monotonic>::now();
+        check!(one.delete(&Good::make(1)) && two.delete(&Good::make(1)));
+        one.drain();
+        two.drain();
+        check!(refused.load(Acquire) > 0);
+        check!(start.elapsed().as_millis() < 40_000);
+        Ok(())
     }
 
     /// With one key, and room for one, there is always room for it.

@@ -11,6 +11,7 @@ use crate::{Actor, Name, TinyMap, Value};
 use kernel::alloc::flags::GFP_KERNEL;
 use kernel::alloc::{InPlaceInit, KBox};
 use kernel::error::Error;
+use kernel::machine;
 use kernel::prelude::PinInit;
 use syncmap::map::Map;
 use syncmap::object::Fixed;
@@ -130,6 +131,25 @@ fn ends(_: &mut Actor<'_>) {
     assert!(fill_up(&one) > 50);
 }
 
+/// A map ends while a store waits for what it has retired.
+fn ends_meanwhile(_: &mut Actor<'_>) {
+    let account = account();
+    let new = || map(options_of(&account, false));
+    let (one, two) = (new(), new());
+    assert!(fill_up(&two) > 50);
+    let rest = take_rest(&account);
+    two.clear(GFP_KERNEL).expect("there is memory");
+    machine::show(&*one);
+    machine::show(&*two);
+    machine::quiet(false);
+    let ending = machine::spawn(move || drop(two));
+    assert_eq!(store(&one, key(1, 1)), Ok(()));
+    ending.join().expect("threads do not panic");
+    machine::quiet(true);
+    drop(one);
+    assert_eq!(account.bytes(), rest);
+}
+
 type Storers = Map<Name, Counted<Fixed<Storer>>>;
 
 /// A value that stores another one, in this map if there is one, when it is dropped.
@@ -171,5 +191,6 @@ pub const PROGRAMS: &[Small] = &[
     alone("account-waits", waits),
     alone("account-sweeps", sweeps),
     alone("account-ends", ends),
+    alone("account-ends-meanwhile", ends_meanwhile),
     alone("destructor-stores", destructor_stores),
 ];
