@@ -1,17 +1,19 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# make bench: measures the map against its peers, in the kernel (User Mode Linux),
-# in userspace, and through system calls, and writes docs/benchmarks.md: in 45
-# minutes.  With QUICK=1 in under five, with ONLY=kernel, host or syscall for a part:
-# then there are tables in the terminal only.
+# make bench: measures the map against its peers: executed instructions on the stock
+# kernel (under QEMU), and time in the kernel (User Mode Linux), in userspace, and
+# through system calls; and writes docs/benchmarks.md: in 45 minutes.  With QUICK=1 in
+# under five, with ONLY=instructions, kernel, host or syscall for a part: then there
+# are tables in the terminal only.
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 case ${ONLY:-} in
-'' | kernel | host | syscall) ;;
-*) die "ONLY=$ONLY is no part of the bench." "Choose kernel, host or syscall." ;;
+'' | instructions | kernel | host | syscall) ;;
+*) die "ONLY=$ONLY is no part of the bench." \
+	"Choose instructions, kernel, host or syscall." ;;
 esac
 wanted() { [ -z "${ONLY:-}" ] || [ "$ONLY" = "$1" ]; }
 export QUICK=${QUICK:-}
@@ -74,6 +76,8 @@ in_guest() {
 	collect "$dir/console.log" "$dir/output.log"
 }
 
+instructions() { "$SCRIPTS/bench-instructions.sh" "$bench/instructions" >>"$results"; }
+
 # kernel KERNEL ROUND
 kernel() {
 	local out
@@ -122,25 +126,34 @@ code() { "$SCRIPTS/bench-code.sh" >>"$results"; }
 
 # The page is of the whole bench, at length; otherwise there are tables only.
 report() {
-	local docs=(--docs docs)
+	local docs=(--docs docs) root=in_bench
 	[ -z "${ONLY:-}$QUICK" ] || docs=()
+	needs_bench_root || root=in_root
 	mkdir -p "$SOURCE/docs/benchmarks"
-	in_bench --bind "$SOURCE/docs" /syncmap/docs --bind "$bench" /bench -- \
+	"$root" --bind "$SOURCE/docs" /syncmap/docs --bind "$bench" /bench -- \
 		python3 tests/bench/report.py "${docs[@]}" \
 		--environment "kernel=$(cat "$(kernel_dir)/release"), on User Mode Linux" \
 		/bench/results.jsonl
 }
 
+# Whether anything is measured round by round.
+needs_bench_root() { [ "${ONLY:-}" != instructions ]; }
+
 rounds=7
 [ -z "$QUICK" ] || rounds=3
-STEPS=$((7 + rounds))
+needs_bench_root || rounds=0
+STEPS=$((4 + rounds))
+! needs_bench_root || STEPS=$((STEPS + 3))
+! wanted instructions || STEPS=$((STEPS + 1))
 ! wanted kernel || STEPS=$((STEPS + 1))
 step "Tools of this machine" "$SCRIPTS/host.sh"
 step "Toolchain root (Debian 13)" "$SCRIPTS/root.sh"
 step "Stock Debian kernel" "$SCRIPTS/kernel.sh"
-step "Bench root (Debian 13)" "$SCRIPTS/root.sh" bench
-step "Kernel of the bench, with SMP" "$SCRIPTS/own.sh" smp
-step "Kernel of the bench, without" "$SCRIPTS/own.sh" up
+if needs_bench_root; then
+	step "Bench root (Debian 13)" "$SCRIPTS/root.sh" bench
+	step "Kernel of the bench, with SMP" "$SCRIPTS/own.sh" smp
+	step "Kernel of the bench, without" "$SCRIPTS/own.sh" up
+fi
 lock_work
 bench=$WORK/bench
 results=$bench/results.jsonl
@@ -149,6 +162,8 @@ mkdir -p "$bench"
 load=$(cut -d' ' -f1 /proc/loadavg)
 [ "${load%.*}" -eq 0 ] ||
 	say "      Others are busy on this machine (load $load): expect noise."
+! wanted instructions ||
+	step "Instructions on the stock kernel, under QEMU" instructions
 for ((round = 1; round <= rounds; round++)); do
 	step "Round $round of $rounds" one_round "$round"
 done

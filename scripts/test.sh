@@ -160,8 +160,27 @@ torture() {
 	add torture "$WORK/torture-uml/output.log"
 }
 
+# Whether the instructions of operations keep to their bounds.
+bounds() {
+	"$SCRIPTS/bench-instructions.sh" --bounds "$WORK/instructions" \
+		>"$WORK/instructions/results.jsonl" &&
+		in_root --bind "$WORK/instructions" /results -- \
+			python3 tests/bench/report.py --bounds tests/bench/bounds.txt \
+			/results/results.jsonl
+}
+instructions() {
+	local status=0 log=$WORK/instructions.log
+	mkdir -p "$WORK/instructions"
+	{
+		say "## begin instructions"
+		bounds || status=$?
+		say "## end instructions $status"
+	} >"$log" 2>&1
+	add instructions "$log"
+}
+
 # Meant for working on a part, or some: ONLY=model, tools, kunit, faults, torture,
-# device, examples; or with FLAVOUR=debug ONLY=planted.
+# device, examples, instructions; or with FLAVOUR=debug ONLY=planted.
 wanted() { [[ -z ${ONLY:-} || " $ONLY " == *" $1 "* ]]; }
 
 # part NAME TITLE: one of them, as a step.
@@ -170,6 +189,10 @@ part() { ! wanted "$1" || step "$2" "$1"; }
 debug=
 [ "$FLAVOUR" != debug ] || debug=1
 parts=(model tools kunit faults torture device examples)
+# PREEMPT_RT has other locks.
+bounded=
+[ -n "${UML:-}" ] || [ "$FLAVOUR" = rt ] || bounded=1
+[ -z "$bounded" ] || parts+=(instructions)
 [ -z "${UML:-}" ] || parts=(model tools kunit faults torture device)
 [ -z "$debug" ] || parts=(kunit device kunit device planted planted)
 for name in ${ONLY:-}; do
@@ -211,6 +234,8 @@ else
 fi
 part device "Device tests ${on:-under QEMU}"
 [ -n "$debug${UML:-}" ] || part examples "Examples of the documentation under QEMU"
+[ -n "$debug" ] || [ -z "$bounded" ] ||
+	part instructions "Bounds of executed instructions under QEMU"
 if [ -n "$debug" ]; then
 	part kunit "KUnit suites under QEMU"
 	part planted "Planted bugs under QEMU"

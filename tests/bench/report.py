@@ -14,7 +14,7 @@ from pathlib import Path
 sys.dont_write_bytecode = True  # the source tree is never written to
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from reporting import data, page, selftest, targets  # noqa: E402
+from reporting import bounds, data, page, selftest, targets  # noqa: E402
 
 
 def arguments():
@@ -27,6 +27,8 @@ def arguments():
     parser.add_argument("--environment", action="append", default=[],
                         metavar="NAME=VALUE",
                         help="something else that the page should mention")
+    parser.add_argument("--bounds", type=Path, metavar="FILE",
+                        help="test, in TAP, whether instructions keep to these bounds")
     parser.add_argument("--self-test", action="store_true",
                         help="test the report itself with made-up results")
     return parser
@@ -60,6 +62,8 @@ def main():
         if not equals:
             parser.error(f"{pair!r} is not NAME=VALUE.")
         measured.environment[name] = value
+    if options.bounds:
+        return 0 if bounds.check(measured, options.bounds.read_text()) else 1
     if options.docs:
         write(options.docs, measured)
         print(page.targets_table(targets.all_targets(measured)))

@@ -3,7 +3,7 @@
 # What Kbuild makes of the bench.
 
 bench := tests/bench/kernel
-contenders := syncmap syncmap-counted rhashtable hashtable rbtree loop
+contenders := syncmap syncmap-counted syncmap-c rhashtable hashtable rbtree loop
 
 obj-m += syncmap_bench.o
 syncmap_bench-y := $(bench)/harness.o $(bench)/ours.o
@@ -19,4 +19,5 @@ endef
 $(foreach contender,$(contenders),$(foreach length,8 16 64,\
 	$(eval $(call instance,$(contender),$(length)))))
 $(eval $(call instance,xarray,8))
-$(eval $(call instance,syncmap-c,8))
+$(eval $(call instance,syncmap-c,4))
+$(eval $(call instance,rhashtable,4))

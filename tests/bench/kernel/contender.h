@@ -2,7 +2,7 @@
 /*
  * What a contender of the bench defines, and what a workload sees.
  *
- * A contender is one C file, compiled once for each length of keys (KEY_LEN: 8,
+ * A contender is one C file, compiled once for each length of keys (KEY_LEN: 4, 8,
  * 16 or 64 bytes). It defines CONTENDER, includes this header, defines struct
  * map and the operations below as static inline functions, and then includes
  * workloads.h, whose loops are thus compiled with its operations inlined,
@@ -29,8 +29,15 @@
 
 #ifdef KEY_LEN
 
+/* A key of four bytes is half of one. */
+#if KEY_LEN == 4
+typedef u32 map_word;
+#else
+typedef u64 map_word;
+#endif
+
 struct map_key {
-	u64 word[KEY_LEN / 8];
+	map_word word[KEY_LEN / sizeof(map_word)];
 };
 
 /* A contender's own; some need to know it before they can define it. */
@@ -136,6 +143,9 @@ static inline unsigned long map_bytes(struct map *map, unsigned long n);
  * MAP_HAS_PROMOTE: there are a read and a dirty table, and
  * static inline void map_promote(struct map *map) promotes the latter.
  *
+ * MAP_HAS_WALK: there is static inline unsigned long map_walk(struct map *map),
+ * which visits all keys and returns their number, in the way that costs least.
+ *
  * MAP_DENSE_KEYS: the keys are integers below bench_key_mask + 1, in random
  * order, since the contender is a bad choice for any others.
  */
@@ -144,6 +154,14 @@ static inline unsigned long map_bytes(struct map *map, unsigned long n);
 
 /* Keys are numbers below this, a power of two, when they have to be dense. */
 extern u64 bench_key_mask;
+
+/* Mixes a number of 32 bits: another one for each (as murmur does in the end). */
+static __always_inline u32 bench_mix_u32(u32 x)
+{
+	x = (x ^ (x >> 16)) * 0x85ebca6bU;
+	x = (x ^ (x >> 13)) * 0xc2b2ae35U;
+	return x ^ (x >> 16);
+}
 
 /* Mixes a number: another one for each (splitmix64). */
 static __always_inline u64 bench_mix(u64 x)
@@ -167,10 +185,12 @@ static __always_inline struct map_key bench_key(u64 number)
 #ifdef MAP_DENSE_KEYS
 	/* An odd factor permutes the numbers below a power of two. */
 	word = (number * 0x9e3779b97f4a7c15ULL) & bench_key_mask;
+#elif KEY_LEN == 4
+	word = bench_mix_u32(number);
 #else
 	word = bench_mix(number);
 #endif
-	for (unsigned int i = 0; i < KEY_LEN / 8; i++) {
+	for (unsigned int i = 0; i < ARRAY_SIZE(key.word); i++) {
 		key.word[i] = word;
 		word = bench_mix(word);
 	}
@@ -221,7 +241,7 @@ struct bench_run {
 	 * leave its keys as they are; others make their own in setup().
 	 */
 	struct map *map;
-	/* A power of two. */
+	/* Keys of the map; a power of two. */
 	unsigned long size;
 	unsigned int threads;
 	unsigned int round;

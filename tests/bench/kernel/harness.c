@@ -36,10 +36,10 @@ static unsigned int nr_sizes = 1;
 module_param_array(sizes, uint, &nr_sizes, 0444);
 MODULE_PARM_DESC(sizes, "Keys in the maps, powers of two (default: 65536)");
 
-static unsigned int keys[3] = { 8 };
+static unsigned int keys[4] = { 8 };
 static unsigned int nr_keys = 1;
 module_param_array(keys, uint, &nr_keys, 0444);
-MODULE_PARM_DESC(keys, "Bytes of a key: 8, 16, 64 (default: 8)");
+MODULE_PARM_DESC(keys, "Bytes of a key: 4, 8, 16, 64 (default: 8)");
 
 static unsigned int rounds = 7;
 module_param(rounds, uint, 0444);
@@ -61,6 +61,11 @@ static bool go;
 module_param(go, bool, 0444);
 MODULE_PARM_DESC(go, "Go's benchmarks instead of the others (default: no)");
 
+static bool instructions;
+module_param(instructions, bool, 0444);
+MODULE_PARM_DESC(instructions,
+		 "A nanosecond is an instruction, as with -icount of QEMU (default: no)");
+
 /* Operations between two chances for others to run. */
 #define BATCH 1024
 /* Passes for a result, where each needs a new map. */
@@ -74,7 +79,11 @@ static const struct bench_contender *const all[] = {
 	&bench_syncmap_counted_8,
 	&bench_syncmap_counted_16,
 	&bench_syncmap_counted_64,
+	&bench_syncmap_c_4,
 	&bench_syncmap_c_8,
+	&bench_syncmap_c_16,
+	&bench_syncmap_c_64,
+	&bench_rhashtable_4,
 	&bench_rhashtable_8,
 	&bench_rhashtable_16,
 	&bench_rhashtable_64,
@@ -332,15 +341,15 @@ void bench_report(const struct bench_run *run, const char *workload,
 	size_t at = 0;
 
 	ADD("{\"where\":\"%s\",\"contender\":\"%s\",\"workload\":\"%s\"",
-	    IS_ENABLED(CONFIG_SMP) ? "smp" : "up", run->contender->name,
-	    workload);
+	    instructions ? "stock" : IS_ENABLED(CONFIG_SMP) ? "smp" : "up",
+	    run->contender->name, workload);
 	ADD(",\"size\":%lu,\"key\":%u,\"threads\":%u,\"round\":%u", run->size,
 	    run->contender->key_len, run->threads, run->round);
 	if (figures->ops)
 		ADD(",\"ops\":%llu", figures->ops);
 	if (figures->centi_ns)
-		ADD(",\"ns\":%llu.%02llu", figures->centi_ns / 100,
-		    figures->centi_ns % 100);
+		ADD(",\"%s\":%llu.%02llu", instructions ? "instructions" : "ns",
+		    figures->centi_ns / 100, figures->centi_ns % 100);
 	if (figures->p50)
 		ADD(",\"p50\":%llu", figures->p50);
 	if (figures->p99)
@@ -542,7 +551,9 @@ static bool listed(const char *list, const char *name)
 static bool wanted(const struct bench_run *run,
 		   const struct bench_workload *load)
 {
-	if (!(load->flags & (IS_ENABLED(CONFIG_SMP) ? BENCH_SMP : BENCH_UP)))
+	/* Of instructions there is no noise that one kernel would have less of. */
+	if (!instructions &&
+	    !(load->flags & (IS_ENABLED(CONFIG_SMP) ? BENCH_SMP : BENCH_UP)))
 		return false;
 	/* Memory wants an allocator that others have not used: only if named. */
 	if (load->flags & BENCH_MEMORY && !*workloads)

@@ -33,8 +33,13 @@ static inline bool map_lookup(struct map *map, const struct map_key *key,
 	void *found;
 
 	rcu_read_lock();
-	found = KEY_LEN == 8 ? syncmap_lookup_u64(of(map), key->word[0]) :
-		syncmap_lookup(of(map), key, KEY_LEN);
+#if KEY_LEN == 4
+	found = syncmap_lookup_u32(of(map), key->word[0]);
+#elif KEY_LEN == 8
+	found = syncmap_lookup_u64(of(map), key->word[0]);
+#else
+	found = syncmap_lookup(of(map), key, KEY_LEN);
+#endif
 	rcu_read_unlock();
 	if (!found)
 		return false;
@@ -138,15 +143,40 @@ static inline unsigned long map_range(struct map *map,
 	return visitor.calls;
 }
 
+#define MAP_HAS_WALK
+
+static inline int map_count(const void *key, size_t len, void *value, void *arg)
+{
+	++*(unsigned long *)arg;
+	return 0;
+}
+
+static inline unsigned long map_walk(struct map *map)
+{
+	unsigned long count = 0;
+
+	syncmap_range(of(map), map_count, &count);
+	return count;
+}
+
 static inline int map_clear(struct map *map)
 {
 	return syncmap_clear(of(map));
 }
 
-/* There is no way to see whether all has been freed; it takes about this long. */
+static inline int map_stop(const void *key, size_t len, void *value, void *arg)
+{
+	return 1;
+}
+
+/*
+ * A walk promotes. There is no way to see whether all has been freed; deleted
+ * keys are swept a second later.
+ */
 static inline void map_settle(struct map *map)
 {
-	msleep(50);
+	syncmap_range(of(map), map_stop, NULL);
+	msleep(1500);
 }
 
 /* Nor how much there is. */

@@ -273,6 +273,63 @@ static bool churn_check(struct bench_run *run)
 	return true;
 }
 
+/* Turnover: with each operation a new key comes, and the oldest goes. */
+static int turnover_setup(struct bench_run *run)
+{
+	run->ops = min(run->ops, run->size);
+	draw_in_order(run, 0, 2 * run->size / run->threads);
+	return make_map(run, run->size);
+}
+
+static void turnover_body(struct bench_run *run, unsigned int thread, u64 from,
+			  u64 count)
+{
+	struct map *map = run->map;
+	u64 hits = 0;
+
+	for (u64 n = from; n < from + count; n++) {
+		const struct map_key *old = &run->keys[n];
+		const u64 i = run->size + n;
+
+		hits += !map_insert(map, &run->keys[i],
+				    bench_value(run->numbers[i], 0));
+		hits += map_delete(map, old);
+	}
+	run->thread[thread].hits += hits;
+}
+
+static bool turnover_check(struct bench_run *run)
+{
+	return run->thread[0].hits == 2 * run->ops &&
+		count_numbers(run->map, 0, 2 * run->size, 1) == run->size;
+}
+
+/* Delete: one key after the other. */
+static int delete_setup(struct bench_run *run)
+{
+	run->ops = min(run->ops, run->size);
+	draw_in_order(run, 0, run->size / run->threads);
+	return make_map(run, run->size);
+}
+
+static void delete_body(struct bench_run *run, unsigned int thread, u64 from,
+			u64 count)
+{
+	struct map *map = run->map;
+	u64 hits = 0;
+
+	for (u64 n = from; n < from + count; n++)
+		hits += map_delete(map, &run->keys[place_of(run, thread, n)]);
+	run->thread[thread].hits += hits;
+}
+
+static bool delete_check(struct bench_run *run)
+{
+	return run->thread[0].hits == run->ops &&
+		count_numbers(run->map, 0, run->size, 1) ==
+		run->size - run->ops;
+}
+
 /* Insert: the second half of the keys. */
 static int insert_setup(struct bench_run *run)
 {
@@ -281,6 +338,20 @@ static int insert_setup(struct bench_run *run)
 	run->ops = min(run->ops, share);
 	draw_in_order(run, run->size / 2, share);
 	return make_map(run, run->size / 2);
+}
+
+/* Fill: all keys, from none on. */
+static int first_setup(struct bench_run *run)
+{
+	run->ops = run->size;
+	draw_in_order(run, 0, run->size / run->threads);
+	return make_map(run, 0);
+}
+
+static bool first_check(struct bench_run *run)
+{
+	return run->thread[0].hits == run->ops &&
+		count_numbers(run->map, 0, run->size, 1) == run->size;
 }
 
 static int fill_setup(struct bench_run *run)
@@ -426,6 +497,36 @@ static int copy_all_measure(struct bench_run *run)
 		bench_report(run, "copy-all", &figures);
 	return err;
 }
+
+#ifndef MAP_NO_RANGE
+#ifndef MAP_HAS_WALK
+static bool walk_visit(const struct map_key *key, void *value, void *arg)
+{
+	return true;
+}
+
+/* Visits all keys, and does nothing with them; how many there were. */
+static inline unsigned long map_walk(struct map *map)
+{
+	return map_range(map, walk_visit, NULL);
+}
+#endif
+
+/* Walk: all keys. */
+static int walk_measure(struct bench_run *run)
+{
+	struct bench_figures figures = { .bytes = -1, .peak = -1 };
+	u64 start = bench_clock();
+	unsigned long visited = map_walk(run->map);
+
+	figures.ops = run->size;
+	figures.centi_ns = div64_u64((bench_clock() - start) * 100, run->size);
+	if (visited != run->size)
+		return -EUCLEAN;
+	bench_report(run, "walk", &figures);
+	return 0;
+}
+#endif
 
 /* Bytes for each of @n keys. */
 static s64 bytes_each(u64 before, u64 n)
@@ -636,6 +737,9 @@ static const struct bench_workload workloads[] = {
 	  overwrite_check },
 #endif
 	{ "churn", BENCH_UP, churn_setup, churn_body, churn_check },
+#ifndef MAP_NO_RANGE
+	{ "walk", BENCH_UP, .measure = walk_measure },
+#endif
 #ifdef MAP_HAS_PROMOTE
 	{ "lookup-dirty", BENCH_SMP | BENCH_OWN_MAP, dirty_setup, lookup_body,
 	  hit_check, destroy_map },
@@ -646,6 +750,12 @@ static const struct bench_workload workloads[] = {
 #endif
 	{ "insert", BENCH_UP | BENCH_OWN_MAP, insert_setup, insert_body,
 	  insert_check, destroy_map },
+	{ "fill", BENCH_UP | BENCH_OWN_MAP, first_setup, insert_body, first_check,
+	  destroy_map },
+	{ "turnover", BENCH_UP | BENCH_OWN_MAP, turnover_setup, turnover_body,
+	  turnover_check, destroy_map },
+	{ "delete", BENCH_UP | BENCH_OWN_MAP, delete_setup, delete_body,
+	  delete_check, destroy_map },
 	{ "fill-worst", BENCH_UP | BENCH_OWN_MAP | BENCH_LATENCY, fill_setup,
 	  insert_body, insert_check, destroy_map },
 	{ "copy-all", BENCH_UP | BENCH_OWN_MAP, .measure = copy_all_measure },

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 FIGURES = ("ns", "p50", "p99", "p999", "max", "bytes", "peak", "instructions", "calls")
-WHERES = ("smp", "up", "host", "syscall", "code")
+WHERES = ("stock", "stock-syscall", "smp", "up", "host", "syscall", "code")
 
 
 class BadResults(Exception):

@@ -11,8 +11,8 @@ from .targets import GO_WORKLOADS, SIZES, all_targets, go_speeds, plural, size_n
 KERNEL = ("syncmap", "syncmap-counted", "syncmap-c", "rhashtable", "xarray", "hashtable",
           "rbtree")
 HOST = ("go-classic", "go-hashtriemap", "papaya", "dashmap", "scc")
-SYSCALL = ("syncmap", "bpf-hash", "bpf-hash-noprealloc")
-SYSCALL_NAMES = ("syncmap", "bpf-hash", "noprealloc", "bare call")
+SYSCALL = ("syncmap", "bpf-hash", "bpf-hash-noprealloc", "bpf-rhash")
+SYSCALL_NAMES = ("syncmap", "bpf-hash", "noprealloc", "bpf-rhash", "bare call")
 LOOKUPS = ("lookup-hit", "lookup-miss", "lookup-dirty", "lookup-read")
 UPDATES = ("overwrite", "insert", "churn")
 MIXES = tuple(f"{mix}-{order}" for mix in ("read-heavy", "exchange", "rapid-grow")
@@ -28,8 +28,24 @@ MEMORY = {
     "memory-cleared-objects": "The same, without what the allocator keeps",
 }
 
+# What instructions are counted of, and short names for who executes them.
+COUNTED = ("lookup-hit", "lookup-miss", "overwrite", "insert", "fill", "churn", "turnover",
+           "delete", "walk")
+COUNTED_NAMES = {"syncmap-c": "C", "syncmap": "Rust", "syncmap-counted": "counted",
+                 "rhashtable": "rhasht.", "xarray": "xarray", "hashtable": "hasht.",
+                 "rbtree": "rbtree"}
+
 HOW = """\
-All figures are of one run, in rounds: in each round every contender has its
+**Instructions** (`stock`) are those that Debian's kernel executes for one
+operation, under QEMU with `-icount`, where a nanosecond of the guest is an
+instruction: the same to one or two per cent in each run, on any machine. The
+loop is included, and what is done in the background until it ends. `syncmap-c`
+is the C API, `syncmap` the API of Rust with values of the caller's,
+`syncmap-counted` with values of the map's. `insert` is of the second half of
+the keys, `fill` of all, from none on; `churn` is a new key and its end by
+turns, `turnover` a new key and the end of the oldest; `walk` is per key.
+
+**Times** are of one run, in rounds: in each round every contender has its
 turn, one after the other. A figure is the median of the rounds, with the
 quartiles behind it in brackets. A ratio is taken round by round, and its
 median and quartiles are given: it is not the ratio of the medians. `ns` are
@@ -304,8 +320,45 @@ def instructions(measured):
                rows))
 
 
+def per_operation(measured, cells):
+    return [median(measured.summary(cell, "instructions")) for cell in cells]
+
+
+def stock(measured):
+    """Executed instructions, and those of the C API as a multiple of rhashtable's."""
+    for size in measured.any("size", where="stock", workload=COUNTED):
+        for key in measured.any("key", where="stock", workload=COUNTED, size=size):
+            rows = []
+            for workload in COUNTED:
+                cells = [Cell("stock", name, workload, size, key)
+                         for name in COUNTED_NAMES]
+                ours, theirs = (cells[list(COUNTED_NAMES).index(name)]
+                                for name in ("syncmap-c", "rhashtable"))
+                rows.append([workload, *per_operation(measured, cells), median(
+                    measured.ratio(ours, theirs, "instructions"))])
+            yield (f"{size_name(size)} keys of {key} bytes: instructions, and C against "
+                   "rhashtable", useful(
+                       ["operation", *COUNTED_NAMES.values(), "ratio"], rows))
+    for size in measured.any("size", where="stock-syscall"):
+        rows = []
+        for workload in measured.any("workload", where="stock-syscall", size=size):
+            cells = [Cell("stock-syscall", name, workload, size)
+                     for name in (*SYSCALL, "loop")]
+            rows.append([workload, *per_operation(measured, cells)])
+        yield (f"Through system calls, {size_name(size)} keys: instructions for a key",
+               useful(["workload", *SYSCALL_NAMES], rows))
+    rows = []
+    for workload in measured.any("workload", where="stock"):
+        if workload.startswith("go/"):
+            cells = [Cell("stock", name, workload, 0) for name in COUNTED_NAMES]
+            rows.append([workload.removeprefix("go/"), *per_operation(measured, cells)])
+    yield "Go's workloads: instructions", useful(
+        ["workload", *COUNTED_NAMES.values()], rows)
+
+
 # Title, name of the plots, tables.
 SECTIONS = (
+    ("Instructions", (), stock),
     ("Lookups", ("lookups",), lookups),
     ("Updates", ("updates",), updates),
     ("Mixes of operations", ("mixes",), mixes),

@@ -55,6 +55,9 @@ def good_results():
         yield from rounds("up", "syncmap", "memory-tenth-objects", size, bytes=62)
         yield from rounds("up", "syncmap", "memory-cleared-objects", size, bytes=0)
         yield from rounds("up", "rhashtable", "memory", size, bytes=50)
+    for workload in (*targets.WANTED, "overwrite"):
+        for contender, instructions in (("syncmap-c", 70), ("rhashtable", 100)):
+            yield result("stock", contender, workload, instructions=instructions)
     for i in range(targets.GO_WORKLOADS):
         name = go_name(i)
         yield from rounds("up", "syncmap", name, ns=10)
@@ -156,6 +159,10 @@ class Targets(unittest.TestCase):
                 changed("up", "syncmap", "memory", bytes=2),
             "bytes per entry, 90 % deleted, to full":
                 changed("up", "syncmap", "memory-tenth-objects", bytes=2),
+            "delete: instructions (rhashtable 1)":
+                changed("stock", "syncmap-c", "delete", instructions=1.2),
+            "overwrite: instructions":
+                changed("stock", "syncmap-c", "overwrite", instructions=3),
             "system calls against bpf-hash":
                 changed("syscall", "syncmap", "sys-lookup", ns=2),
         }.items():

@@ -81,6 +81,29 @@ def plural(threads):
     return f"{threads} thread" + ("s" if threads != 1 else "")
 
 
+# Of the C API: instructions as a multiple of rhashtable's, at most.
+WANTED = {"lookup-hit": 1.0, "lookup-miss": 1.0, "fill": 1.0, "turnover": 1.0,
+          "churn": 1.0, "delete": 0.75, "walk": 1.5}
+
+
+def instructions(measured):
+    reached = []
+    for workload, bound in WANTED.items():
+        target = Target(f"{workload}: instructions (rhashtable 1)", bound,
+                        at_least=False)
+        for size in measured.any("size", where="stock", workload=workload):
+            for key in measured.any("key", where="stock", workload=workload, size=size):
+                ours = Cell("stock", "syncmap-c", workload, size, key)
+                target.add(f"{size_name(size)} keys of {key} bytes", measured.ratio(
+                    ours, ours._replace(contender="rhashtable"), "instructions"))
+        reached.append(target)
+    overwrite = Target("overwrite: instructions", 200, at_least=False, unit="")
+    for size in measured.any("size", where="stock", workload="overwrite", key=8):
+        overwrite.add(f"{size_name(size)} keys", measured.summary(
+            Cell("stock", "syncmap-c", "overwrite", size), "instructions"))
+    return [*reached, overwrite]
+
+
 def lookups(measured):
     beat = Target("lookup-hit against rhashtable", 1.0)
     classic = Target("lookup-hit against Go's classic map", 2.0)
@@ -239,5 +262,6 @@ def system_calls(measured):
 
 
 def all_targets(measured):
-    groups = (lookups, updates, scaling, growth, go_workloads, memory, system_calls)
+    groups = (instructions, lookups, updates, scaling, growth, go_workloads, memory,
+              system_calls)
     return [target for group in groups for target in group(measured)]

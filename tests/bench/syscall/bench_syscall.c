@@ -34,6 +34,8 @@ struct latency {
 
 struct plan {
 	const char *where;
+	/* A nanosecond is one, as with -icount of QEMU. */
+	bool instructions;
 	size_t first_round, rounds, milliseconds, samples;
 	size_t sizes[LIST_MAX], size_count;
 	size_t values[LIST_MAX], value_count;
@@ -45,6 +47,7 @@ static const struct contender *const all_contenders[] = {
 	&syncmap_contender,
 	&bpf_contender,
 	&bpf_no_prealloc_contender,
+	&bpf_rhash_contender,
 	&loop_contender,
 };
 
@@ -81,7 +84,8 @@ static void report(const struct plan *plan, const struct contender *me,
 	       me->name);
 	printf("\"workload\":\"%s\",\"size\":%zu,\"key\":8,\"threads\":1,", name,
 	       me->shape->count);
-	printf("\"round\":%zu,\"ops\":%zu,\"ns\":%.2f", round, ops, ns / ops);
+	printf("\"round\":%zu,\"ops\":%zu,\"%s\":%.2f", round, ops,
+	       plan->instructions ? "instructions" : "ns", ns / ops);
 	if (latency->samples)
 		printf(",\"p50\":%.0f,\"p99\":%.0f", latency->p50,
 		       latency->p99);
@@ -107,7 +111,7 @@ static size_t calls_for(const struct plan *plan, struct contender *me,
 static size_t samples_for(const struct plan *plan,
 			  const struct workload *workload)
 {
-	if (!workload->keys_per_call)
+	if (!workload->keys_per_call || plan->instructions)
 		return 0;
 	return workload->keys_per_call == 1 ? plan->samples :
 		1 + plan->samples / 64;
@@ -180,7 +184,7 @@ static void usage(FILE *to)
 		"\n"
 		"  -c, --contender=NAME   measure this one; may be repeated\n"
 		"                         (syncmap, bpf-hash, bpf-hash-noprealloc,\n"
-		"                         loop; all of them)\n"
+		"                         bpf-rhash, loop; all of them)\n"
 		"  -s, --size=KEYS        with so many keys, a multiple of %d; may\n"
 		"                         be repeated (1024, 65536)\n"
 		"  -v, --value=BYTES      values so long, 8 to %zu, a multiple of 8;\n"
@@ -190,6 +194,7 @@ static void usage(FILE *to)
 		"  -m, --milliseconds=N   time of one measurement (50)\n"
 		"  -l, --samples=N        calls whose latency is taken (20000)\n"
 		"  -w, --where=NAME       what the results say (syscall)\n"
+		"  -i, --instructions     a nanosecond is one, as with -icount of QEMU\n"
 		"  -h, --help             this text\n",
 		BATCH, WORDS_MAX * sizeof(uint64_t));
 }
@@ -243,12 +248,13 @@ static void parse(struct plan *plan, int argc, char **argv)
 		{ "milliseconds", required_argument, NULL, 'm' },
 		{ "samples", required_argument, NULL, 'l' },
 		{ "where", required_argument, NULL, 'w' },
+		{ "instructions", no_argument, NULL, 'i' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
 	int option;
 
-	while ((option = getopt_long(argc, argv, "c:s:v:r:f:m:l:w:h", options,
+	while ((option = getopt_long(argc, argv, "c:s:v:r:f:m:l:w:ih", options,
 				     NULL)) != -1) {
 		switch (option) {
 		case 'c':
@@ -280,6 +286,9 @@ static void parse(struct plan *plan, int argc, char **argv)
 			break;
 		case 'w':
 			plan->where = optarg;
+			break;
+		case 'i':
+			plan->instructions = true;
 			break;
 		case 'h':
 			usage(stdout);

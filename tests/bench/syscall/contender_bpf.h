@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Hash maps of bpf(2): with all elements allocated beforehand, and without. */
+/*
+ * Hash maps of bpf(2): with all elements allocated beforehand; without; and the one
+ * that grows (BPF_MAP_TYPE_RHASH, since 7.2).
+ */
 #ifndef SYNCMAP_BENCH_CONTENDER_BPF_H
 #define SYNCMAP_BENCH_CONTENDER_BPF_H
 
@@ -8,6 +11,9 @@
 #include <linux/bpf.h>
 
 #include "contender.h"
+
+/* The headers may be older than the kernel. */
+#define MAP_TYPE_RHASH ((enum bpf_map_type)35)
 
 /* Filled in once; each call changes only the addresses of keys and values. */
 struct bpf_calls {
@@ -29,12 +35,13 @@ static int bpf(int command, union bpf_attr *attr, size_t size)
 	return ret < 0 ? -errno : ret;
 }
 
-static int bpf_create(const struct shape *shape, uint32_t flags)
+static int bpf_create(const struct shape *shape, enum bpf_map_type type,
+		      uint32_t flags)
 {
 	union bpf_attr attr;
 
 	memset(&attr, 0, sizeof(attr));
-	attr.map_type = BPF_MAP_TYPE_HASH;
+	attr.map_type = type;
 	attr.key_size = sizeof(uint64_t);
 	attr.value_size = shape->words * sizeof(uint64_t);
 	attr.max_entries = shape->count;
@@ -45,7 +52,7 @@ static int bpf_create(const struct shape *shape, uint32_t flags)
 static const char *bpf_missing(void)
 {
 	const struct shape shape = { .count = 1, .words = 1 };
-	int file = bpf_create(&shape, 0);
+	int file = bpf_create(&shape, BPF_MAP_TYPE_HASH, 0);
 
 	if (file >= 0) {
 		close(file);
@@ -58,12 +65,12 @@ static const char *bpf_missing(void)
 	return strerror(-file);
 }
 
-static int bpf_make(struct contender *me, uint32_t flags)
+static int bpf_make(struct contender *me, enum bpf_map_type type, uint32_t flags)
 {
 	struct bpf_calls *calls = zeroed(1, sizeof(*calls));
 
 	me->calls = calls;
-	me->file = bpf_create(me->shape, flags);
+	me->file = bpf_create(me->shape, type, flags);
 	calls->element.map_fd = me->file;
 	calls->batch.batch.map_fd = me->file;
 	return me->file < 0 ? me->file : 0;
@@ -71,12 +78,17 @@ static int bpf_make(struct contender *me, uint32_t flags)
 
 static int bpf_make_prealloc(struct contender *me)
 {
-	return bpf_make(me, 0);
+	return bpf_make(me, BPF_MAP_TYPE_HASH, 0);
 }
 
 static int bpf_make_no_prealloc(struct contender *me)
 {
-	return bpf_make(me, BPF_F_NO_PREALLOC);
+	return bpf_make(me, BPF_MAP_TYPE_HASH, BPF_F_NO_PREALLOC);
+}
+
+static int bpf_make_rhash(struct contender *me)
+{
+	return bpf_make(me, MAP_TYPE_RHASH, BPF_F_NO_PREALLOC);
 }
 
 static void bpf_drop(struct contender *me)
@@ -140,13 +152,15 @@ static int bpf_update_batch(struct contender *me, const uint64_t *keys,
 static int bpf_walk(struct contender *me, size_t *count, uint64_t *sum)
 {
 	struct bpf_calls *calls = me->calls;
-	uint32_t bucket = 0, found, i;
+	/* A bucket's number, or the key to go on with. */
+	uint64_t place = 0;
+	uint32_t found, i;
 	int ret;
 
 	*count = 0;
 	*sum = 0;
 	calls->batch.batch.in_batch = 0;
-	calls->batch.batch.out_batch = (uintptr_t)&bucket;
+	calls->batch.batch.out_batch = (uintptr_t)&place;
 	calls->batch.batch.keys = (uintptr_t)calls->keys;
 	calls->batch.batch.values = (uintptr_t)calls->values;
 	do {
@@ -158,7 +172,7 @@ static int bpf_walk(struct contender *me, size_t *count, uint64_t *sum)
 		for (i = 0; i < found; i++)
 			*sum += calls->values[i * me->shape->words];
 		*count += found;
-		calls->batch.batch.in_batch = (uintptr_t)&bucket;
+		calls->batch.batch.in_batch = (uintptr_t)&place;
 	} while (!ret); /* ENOENT: that was the last bucket */
 	return 0;
 }
@@ -179,6 +193,18 @@ static const struct contender bpf_no_prealloc_contender = {
 	.name = "bpf-hash-noprealloc",
 	.missing = bpf_missing,
 	.make = bpf_make_no_prealloc,
+	.drop = bpf_drop,
+	.lookup = bpf_lookup,
+	.update = bpf_update,
+	.lookup_batch = bpf_lookup_batch,
+	.update_batch = bpf_update_batch,
+	.walk = bpf_walk,
+};
+
+static const struct contender bpf_rhash_contender = {
+	.name = "bpf-rhash",
+	.missing = bpf_missing,
+	.make = bpf_make_rhash,
 	.drop = bpf_drop,
 	.lookup = bpf_lookup,
 	.update = bpf_update,
