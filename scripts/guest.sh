@@ -6,6 +6,8 @@
 # job says, and judges it by its console and its verdict.  Never runs longer than
 # SECONDS.  Leaves console.log, output.log and verdict.log in DIR.  With TERMINAL
 # set, the job has the terminal that this is called with, and output.log is empty.
+# With ICOUNT set, there is one processor, whose clock counts instructions; with
+# PROFILE as well, DIR/plugin.so counts them by address, into DIR/profile.
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -68,6 +70,8 @@ else
 	if [ -n "${ICOUNT:-}" ]; then
 		accel=(-accel "tcg,thread=single" -icount "shift=0,sleep=off")
 		cpus=1
+		[ -z "${PROFILE:-}" ] ||
+			accel+=(-plugin "/guest/plugin.so,to=/guest/profile")
 	fi
 	memory=1024 append="console=ttyS0 loglevel=8 panic=-1 oops=panic"
 	if [ "$FLAVOUR" = debug ]; then

@@ -26,5 +26,9 @@ while IFS=: read -r title parameters; do
 		echo "guest: the bench has failed; the console says why"
 		exit 1
 	fi
+	if [ -e /symbols ]; then
+		echo "## symbols"
+		grep -i ' [tw] ' /proc/kallsyms
+	fi
 	rmmod syncmap_bench
 done </groups

@@ -321,6 +321,30 @@ extern u8 bench_dice[BENCH_DICE];
 void bench_report(const struct bench_run *run, const char *workload,
 		  const struct bench_figures *figures);
 
+/*
+ * Where what is measured begins and ends: instructions that do nothing, for the
+ * profile (tests/bench/profile).
+ */
+#ifdef CONFIG_X86_64
+#define BENCH_MARK(letter) \
+	asm volatile(".byte 0x0f, 0x1f, 0x80; .ascii \"" letter "ync\"" ::: "memory")
+#else
+#define BENCH_MARK(letter) barrier()
+#endif
+
+extern unsigned int bench_passes;
+
+static __always_inline void bench_begin(void)
+{
+	bench_passes++;
+	BENCH_MARK("s");
+}
+
+static __always_inline void bench_end(void)
+{
+	BENCH_MARK("t");
+}
+
 /* Nanoseconds since some moment. */
 u64 bench_clock(void);
 

@@ -331,6 +331,9 @@ u64 bench_memory_at_rest(void)
 	return used;
 }
 
+/* Passes so far: those of the profile are counted, too. */
+unsigned int bench_passes;
+
 #define ADD(...) \
 	(at += scnprintf(line + at, sizeof(line) - at, __VA_ARGS__))
 
@@ -347,6 +350,8 @@ void bench_report(const struct bench_run *run, const char *workload,
 	    run->contender->key_len, run->threads, run->round);
 	if (figures->ops)
 		ADD(",\"ops\":%llu", figures->ops);
+	if (instructions)
+		ADD(",\"pass\":%u", bench_passes);
 	if (figures->centi_ns)
 		ADD(",\"%s\":%llu.%02llu", instructions ? "instructions" : "ns",
 		    figures->centi_ns / 100, figures->centi_ns % 100);
@@ -416,10 +421,12 @@ static int work(void *arg)
 		cond_resched();
 	}
 	start = bench_clock();
+	bench_begin();
 	if (me->pass->latency)
 		run_latency(me->pass, me->thread);
 	else
 		run_batches(me->pass, me->thread);
+	bench_end();
 	thread->ns = bench_clock() - start;
 	thread->ops = me->pass->run->ops;
 	complete(&me->done);

@@ -516,9 +516,12 @@ static inline unsigned long map_walk(struct map *map)
 static int walk_measure(struct bench_run *run)
 {
 	struct bench_figures figures = { .bytes = -1, .peak = -1 };
+	unsigned long visited;
 	u64 start = bench_clock();
-	unsigned long visited = map_walk(run->map);
 
+	bench_begin();
+	visited = map_walk(run->map);
+	bench_end();
 	figures.ops = run->size;
 	figures.centi_ns = div64_u64((bench_clock() - start) * 100, run->size);
 	if (visited != run->size)
