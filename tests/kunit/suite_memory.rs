@@ -41,6 +41,13 @@ mod tests {
                 check!(now <= 3 * empty, "{} {} {}", now, level, empty);
             }
             check_eq!(map.stats().retired_bytes, 0);
+            // Of many that are cleared at once, one is kept.
+            for _ in 0..20 {
+                fill(&map, 0..10)?;
+                map.clear(GFP_KERNEL)?;
+            }
+            let now = bytes(&map);
+            check!(now <= 3 * empty, "{} {}", now, empty);
             Ok(())
         })
     }
