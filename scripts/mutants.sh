@@ -79,7 +79,8 @@ file_of() {
 	device) FILE=tests/kselftest/$what.c ;;
 	ctest) FILE=tests/modules/ctest/main.c ;;
 	careless) FILE=scripts/job-modules.sh ;;
-	model | chance) FILE=tests/model/harness/src/programs ;;
+	model | chance) FILE=$(cd "$SOURCE" &&
+		grep -lF "\"$what\"" tests/model/harness/src/programs/*.rs) ;;
 	build) FILE=Kbuild ;;
 	*) return 1 ;;
 	esac
@@ -91,8 +92,7 @@ declare -A TEXTS
 has_test() {
 	local FILE
 	file_of "$RUNNER" && [ -e "$SOURCE/$FILE" ] || return
-	[ -n "${TEXTS[$FILE]:-}" ] || TEXTS[$FILE]=$(find "$SOURCE/$FILE" -type f \
-		-exec cat {} +)
+	[ -n "${TEXTS[$FILE]:-}" ] || TEXTS[$FILE]=$(cat "$SOURCE/$FILE")
 	[[ ${TEXTS[$FILE]} == *"$1"* ]]
 }
 
@@ -251,7 +251,7 @@ model() {
 # guest RUNNER LIMIT [PATTERN]: runs it until it ends, or the pattern is seen.  In
 # ENDED, how: seen, passed, failed; in TOOK the seconds.
 guest() {
-	local pid status=0 start=$EPOCHREALTIME seconds=60
+	local pid status=0 start=$EPOCHREALTIME seconds=120
 	mkdir -p "$GUEST"
 	if [[ $1 == "model "* || $1 == "chance "* ]]; then
 		# Without a mutant, make test runs them all as well.
