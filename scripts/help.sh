@@ -49,9 +49,10 @@ TIME            minutes that make torture takes (default: 10)
 UML=kunit       run it on User Mode Linux, at native speed
 TOOLCHAIN       newest: Debian's newest compilers, for a kernel of our own
 TIMEOUT         seconds a guest may take
-ONLY            model, tools, kunit, faults, torture, device or examples, the
-                one part of the tests to run (or planted, with FLAVOUR=debug);
-                kernel, host or syscall, that of the bench
+ONLY            model, tools, kunit, faults, torture, device, examples or
+                instructions, the one part of the tests to run (or planted, with
+                FLAVOUR=debug); instructions, kernel, host or syscall, that of
+                the bench
 LONG=1          more of what takes long: a million keys through syncmapctl
 QUICK=1         a bench of under five minutes instead of 45
 V=1             show everything that the tests say
