@@ -325,24 +325,21 @@ void bench_report(const struct bench_run *run, const char *workload,
  * Where what is measured begins and ends: instructions that do nothing, for the
  * profile (tests/bench/profile).
  */
-#ifdef CONFIG_X86_64
-#define BENCH_MARK(letter) \
-	asm volatile(".byte 0x0f, 0x1f, 0x80; .ascii \"" letter "ync\"" ::: "memory")
-#else
-#define BENCH_MARK(letter) barrier()
-#endif
-
 extern unsigned int bench_passes;
 
 static __always_inline void bench_begin(void)
 {
 	bench_passes++;
-	BENCH_MARK("s");
+#ifdef CONFIG_X86_64
+	asm volatile(".byte 0x0f, 0x1f, 0x80; .ascii \"sync\"" ::: "memory");
+#endif
 }
 
 static __always_inline void bench_end(void)
 {
-	BENCH_MARK("t");
+#ifdef CONFIG_X86_64
+	asm volatile(".byte 0x0f, 0x1f, 0x80; .ascii \"tync\"" ::: "memory");
+#endif
 }
 
 /* Nanoseconds since some moment. */
