@@ -7,32 +7,14 @@
  * What it prints, into the file that is its argument: for each pair of marks "pass",
  * and then in each line the address of a block of instructions, and how many of
  * them have been executed. For one processor.
- *
- * QEMU's packages come without the header of its plugins, so what is used of it is
- * declared here: see "QEMU TCG Plugins" in QEMU's documentation, of version 4.
  */
-#include <inttypes.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct qemu_plugin_tb;
-struct qemu_plugin_insn;
-
-void qemu_plugin_register_vcpu_tb_trans_cb(uint64_t id,
-	void (*cb)(uint64_t id, struct qemu_plugin_tb *tb));
-void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *tb,
-	void (*cb)(unsigned int cpu, void *data), int flags, void *data);
-void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn,
-	void (*cb)(unsigned int cpu, void *data), int flags, void *data);
-size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
-uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *tb);
-struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb,
-						 size_t index);
-size_t qemu_plugin_insn_data(const struct qemu_plugin_insn *insn, void *to,
-			     size_t len);
+#include "qemu.h"
 
 __attribute__((visibility("default"))) int qemu_plugin_version = 4;
 
@@ -43,7 +25,7 @@ static const uint8_t end[] = { 0x0f, 0x1f, 0x80, 't', 'y', 'n', 'c' };
 /* A block of instructions, as often as it is translated. */
 struct block {
 	struct block *next;
-	uint64_t address, instructions, executed;
+	unsigned long long address, instructions, executed;
 };
 
 static struct block *blocks;
@@ -74,7 +56,7 @@ static void on_end(unsigned int cpu, void *data)
 	fprintf(out, "pass\n");
 	for (block = blocks; block; block = block->next) {
 		if (block->executed)
-			fprintf(out, "%" PRIx64 " %" PRIu64 "\n", block->address,
+			fprintf(out, "%llx %llu\n", block->address,
 				block->executed * block->instructions);
 	}
 	fflush(out);
