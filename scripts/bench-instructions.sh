@@ -24,8 +24,6 @@ groups() {
 	local all='lookup-hit,lookup-miss,overwrite,churn,walk,insert,fill,turnover'
 	all+=,delete
 	if [ -n "$few" ]; then
-		say "1 Ki keys:sizes=1024 ops=20000 workloads=fill" \
-			"contenders=syncmap-c,rhashtable"
 		say "64 Ki keys:sizes=65536 ops=65536 keys=8,16 workloads=$all" \
 			"contenders=syncmap-c,rhashtable"
 		return

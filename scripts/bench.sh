@@ -126,30 +126,33 @@ code() { "$SCRIPTS/bench-code.sh" >>"$results"; }
 
 # The page is of the whole bench, at length; otherwise there are tables only.
 report() {
-	local docs=(--docs docs) root=in_bench
+	local docs=(--docs docs) root=in_bench where="on User Mode Linux"
 	[ -z "${ONLY:-}$QUICK" ] || docs=()
-	needs_bench_root || root=in_root
+	if ! takes_time; then
+		root=in_root
+		where="under QEMU"
+	fi
 	mkdir -p "$SOURCE/docs/benchmarks"
 	"$root" --bind "$SOURCE/docs" /syncmap/docs --bind "$bench" /bench -- \
 		python3 tests/bench/report.py "${docs[@]}" \
-		--environment "kernel=$(cat "$(kernel_dir)/release"), on User Mode Linux" \
+		--environment "kernel=$(cat "$(kernel_dir)/release"), $where" \
 		/bench/results.jsonl
 }
 
-# Whether anything is measured round by round.
-needs_bench_root() { [ "${ONLY:-}" != instructions ]; }
+# Whether times are measured, round by round.
+takes_time() { [ "${ONLY:-}" != instructions ]; }
 
 rounds=7
 [ -z "$QUICK" ] || rounds=3
-needs_bench_root || rounds=0
+takes_time || rounds=0
 STEPS=$((4 + rounds))
-! needs_bench_root || STEPS=$((STEPS + 3))
+! takes_time || STEPS=$((STEPS + 3))
 ! wanted instructions || STEPS=$((STEPS + 1))
 ! wanted kernel || STEPS=$((STEPS + 1))
 step "Tools of this machine" "$SCRIPTS/host.sh"
 step "Toolchain root (Debian 13)" "$SCRIPTS/root.sh"
 step "Stock Debian kernel" "$SCRIPTS/kernel.sh"
-if needs_bench_root; then
+if takes_time; then
 	step "Bench root (Debian 13)" "$SCRIPTS/root.sh" bench
 	step "Kernel of the bench, with SMP" "$SCRIPTS/own.sh" smp
 	step "Kernel of the bench, without" "$SCRIPTS/own.sh" up

@@ -68,7 +68,7 @@ mistake() {
 }
 
 careless() {
-	# What loses memory, as it should, is for kernels on which nobody looks for that.
+	# One mistake loses memory, which kmemleak would report.
 	leaks=/sys/kernel/debug/kmemleak
 	tests=9
 	[ ! -e $leaks ] || tests=8

@@ -57,6 +57,8 @@ static int destroy_in_release(void)
 		pr_err("careless: the map does not end\n");
 		return -ETIMEDOUT;
 	}
+	/* destroy() is about to return, and nothing else waits for that. */
+	msleep(100);
 	return 0;
 }
 

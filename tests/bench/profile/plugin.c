@@ -70,7 +70,7 @@ static void on_translation(uint64_t id, struct qemu_plugin_tb *tb)
 	size_t i;
 
 	if (!block)
-		return;
+		abort();
 	block->address = qemu_plugin_tb_vaddr(tb);
 	block->instructions = qemu_plugin_tb_n_insns(tb);
 	block->next = blocks;
