@@ -2,6 +2,7 @@
 
 //! New keys whose memory was reserved, and sweeps that relieve the segments that these have strained.
 
+use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use crate::{Actor, Name, TinyMap, Value};
@@ -104,30 +105,42 @@ fn cleared(a: &mut Actor<'_>) {
     assert_eq!(a.map.len(), 0);
 }
 
-/// A single key overflows a segment; it and the keys that it has joined stay in the map.
-fn overflow(a: &mut Actor<'_>) {
-    fill(a, keys(0, u32::MAX, FULL));
-    put(a, &keys(1, u32::MAX, SLACK + 1).collect::<Vec<_>>());
-    fill(a, [key(HALF + 7, 7), key(HALF - 7, 7)].into_iter());
-    for key in keys(0, u32::MAX, FULL).chain(keys(1, u32::MAX, SLACK + 1)) {
-        assert_eq!(a.see(key), Some(1));
+/// A single key overflows a segment of keys with two hashes. It has the hash of the first one there in
+/// one of two cases, in which no look at that one shows that the chain is mixed.
+fn overflow(_: &mut Actor<'_>) {
+    let of_two = |count| (0..count).map(|i| key(THIRD * (i % 2), u64::from(i)));
+    for hash in [FIRST, THIRD] {
+        let map = no_sweep(Limits::NONE);
+        let mut a = Actor::new(&map, 0);
+        fill(&mut a, of_two(FULL));
+        let last = key(hash, 1000);
+        let slack = of_two(FULL + SLACK).skip(FULL as usize);
+        put(&mut a, &slack.chain([last]).collect::<Vec<_>>());
+        fill(&mut a, [key(HALF + 7, 7), key(HALF - 7, 7)].into_iter());
+        for key in of_two(FULL + SLACK).chain([last]) {
+            assert_eq!(a.see(key), Some(1), "{key:x}, overflowed by {last:x}");
+        }
     }
 }
 
-/// Reserved keys with different hashes share a chain. The limit of keys with one hash does not count the
-/// others.
-fn crowd(_: &mut Actor<'_>) {
-    let limits = Limits {
-        chain: 4,
-        ..Limits::NONE
-    };
+/// A map whose segments nothing relieves.
+fn no_sweep(limits: Limits) -> impl Deref<Target = TinyMap> {
     let options = Options {
         limits,
         sweep: false,
         ..Options::default()
     };
     let map = KBox::pin_init(TinyMap::new(options, GFP_KERNEL), GFP_KERNEL);
-    let map = map.expect("there is memory");
+    map.expect("there is memory")
+}
+
+/// Reserved keys with different hashes share a chain. The limit of keys with one hash does not count the
+/// others.
+fn crowd(_: &mut Actor<'_>) {
+    let map = no_sweep(Limits {
+        chain: 4,
+        ..Limits::NONE
+    });
     let mut a = Actor::new(&map, 0);
     fill(&mut a, keys(0, HALF / 4, FULL));
     put(&mut a, &keys(1, HALF / 4, 30).collect::<Vec<_>>());
