@@ -8,9 +8,16 @@ import json
 import re
 import subprocess
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 SHOWN = 16
+# By what takes them; the segment's, where the map's is not held already.
+LOCKS = {
+    "syncmap_helper_raw_spin_lock": "map's lock",
+    "syncmap_helper_raw_spin_trylock": "map's lock",
+    "syncmap_helper_segment_lock": "segment's lock",
+}
 
 
 def results(console):
@@ -37,15 +44,45 @@ class Symbols:
         return self.names[place] if place >= 0 else "?"
 
 
+@dataclass
+class Holds:
+    """How often a lock was taken, and how many instructions it was held for."""
+
+    times: int = 0
+    total: int = 0
+    longest: int = 0
+
+
+class Pass:
+    """What was executed in a pass, by function, and the locks of the map until its end."""
+
+    def __init__(self):
+        self.functions = Counter()
+        self.locks = {}
+
+    def add_hold(self, functions, times, total, longest):
+        # Interrupts are switched off in a function of the kernel, or in the map's own.
+        for function in functions:
+            if lock := LOCKS.get(function.split()[0]):
+                holds = self.locks.setdefault(lock, Holds())
+                holds.times += times
+                holds.total += total
+                holds.longest = max(holds.longest, longest)
+                return
+
+
 def passes(text, symbols):
-    """A counter of instructions by function for each pass."""
+    """All passes, in their order."""
     found = []
     for line in text.splitlines():
-        if line == "pass":
-            found.append(Counter())
-        else:
-            address, count = line.split()
-            found[-1][symbols.of(int(address, 16))] += int(count)
+        match line.split():
+            case ["pass"]:
+                found.append(Pass())
+            case ["off", place, before, *numbers]:
+                functions = [symbols.of(int(at, 16)) for at in (place, before)]
+                found[-1].add_hold(functions, *map(int, numbers))
+            case [address, count]:
+                found[-1].functions[symbols.of(int(address, 16))] += int(count)
     return found
 
 
@@ -72,7 +109,7 @@ def main():
     symbols = Symbols(options.output.read_text(errors="replace"))
     counted = passes(options.profile.read_text(), symbols)
     for result in results(options.console.read_text(errors="replace")):
-        functions = counted[result["pass"] - 1]
+        functions = counted[result["pass"] - 1].functions
         total = sum(functions.values())
         # Of a workload that needs several passes, the last one.
         ops = total / result["instructions"]
@@ -84,7 +121,11 @@ def main():
             print(text[:options.width])
         rest = sum(count for _, count in functions.most_common()[SHOWN:])
         print(f"{rest / ops:9.1f} {100 * rest / total:5.1f} % "
-              f"({max(len(functions) - SHOWN, 0)} others)\n")
+              f"({max(len(functions) - SHOWN, 0)} others)")
+        for lock, holds in sorted(counted[result["pass"] - 1].locks.items()):
+            print(f"{holds.times:9} times the {lock}, for {holds.total / holds.times:.0f} "
+                  f"instructions, at most {holds.longest}")
+        print()
 
 
 if __name__ == "__main__":
