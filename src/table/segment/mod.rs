@@ -309,13 +309,13 @@ impl<K: Key> Segment<K> {
                 store_release(&bucket.tags, word | tags::MORE);
                 continue;
             };
-            // Pointer before tag, each Release, pairing with the acquires in `Probe`: who sees the
-            // tag sees the pointer, and who sees the pointer sees the entry
-            // (litmus: insert, reused-slot).
+            // Tag before pointer, each Release, pairing with the acquires in `Probe`: the key is there
+            // from the store of the pointer on. Who sees that, perhaps because the slot had the same tag
+            // before, sees the entry, and finds it again (litmus: insert, reused-slot).
+            store_release(&bucket.tags, tags::set(word, i, tag));
             if let Some(slot) = bucket.slots.get(i) {
                 store_release(slot, entry.as_ptr());
             }
-            store_release(&bucket.tags, tags::set(word, i, tag));
             write_once(&self.head.used, self.used() + 1);
             return;
         }

@@ -43,7 +43,7 @@ impl<K: Key> Segment<K> {
     pub(in crate::table) fn own_entries<'p>(
         &'p self,
     ) -> impl Iterator<Item = Shared<'p, Entry<K>>> {
-        // Acquire: pairs with the Release in `insert` (litmus: insert).
+        // Acquire: pairs with the Release in `insert` (litmus: insert, reused-slot).
         let slots = self.buckets.iter().flat_map(|bucket| &bucket.slots);
         slots.filter_map(|slot| {
             // SAFETY: As in `Probe`.
@@ -70,9 +70,9 @@ impl<'p, K: Key> Probe<'p, K> {
     #[inline(always)]
     fn enter(&mut self, bucket: &'p Bucket<K>) {
         self.bucket = bucket;
-        // Acquire: pairs with the Release of the tag in `insert`, so that who sees the tag sees the
-        // pointer; and a slot that is seen to be in use is seen by everybody who looks for it later
-        // (litmus: insert, order-of-inserts).
+        // Acquire: pairs with the Releases of whoever changed the word, so that what was done before to
+        // other slots is seen, too, and what was done before a key that is not there was deleted
+        // (litmus: shared-tags, emptied-slot).
         self.word = load_acquire(&bucket.tags);
         self.matches = match self.tag {
             0 => tags::occupied(self.word),
@@ -120,7 +120,7 @@ impl<'p, K: Key> Probe<'p, K> {
             let Some(slot) = self.bucket.slots.get(slot) else {
                 continue;
             };
-            // Acquire: pairs with the Release in `insert` (litmus: reused-slot).
+            // Acquire: pairs with the Release in `insert` (litmus: insert, reused-slot, order-of-inserts).
             if let Some(entry) = NonNull::new(load_acquire(slot)) {
                 // SAFETY: Published, hence not freed while the evidence for `'p` lasts (I5, I11).
                 return Some(unsafe { Shared::new(entry) });
@@ -185,7 +185,7 @@ impl<'p, K: Key> Iterator for Entries<'p, K> {
                 continue;
             };
             self.slot += 1;
-            // Acquire: pairs with the Release in `insert` (litmus: reused-slot).
+            // Acquire: pairs with the Release in `insert` (litmus: insert, reused-slot, order-of-inserts).
             if let Some(entry) = NonNull::new(load_acquire(slot)) {
                 // SAFETY: As in `Probe`.
                 return Some(unsafe { Shared::new(entry) });

@@ -5,7 +5,7 @@
 use std::cmp::Ordering;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use kernel::machine;
+use kernel::machine::{self, Moment};
 use syncmap::hash::{Key, Seed};
 use syncmap::object::Stored;
 
@@ -60,6 +60,7 @@ impl Key for Name {
     }
 
     fn compare(a: &Name, b: &Name) -> Ordering {
+        machine::reach(Moment::Comparison);
         machine::check_alive(a);
         machine::check_alive(b);
         a.number.cmp(&b.number)

@@ -2,7 +2,9 @@
 
 //! The programs, by subject. Each has one operation happen during another, and little else.
 
-use kernel::machine::Failing;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use kernel::machine::{self, Failing};
 
 use crate::{Actor, Program};
 
@@ -113,6 +115,15 @@ impl Small {
             allocations,
             ..self
         }
+    }
+}
+
+/// The thread whose turn it is.
+static TURN: AtomicUsize = AtomicUsize::new(0);
+
+fn wait_for_turn(thread: usize) {
+    while TURN.load(Relaxed) != thread {
+        machine::yield_now();
     }
 }
 

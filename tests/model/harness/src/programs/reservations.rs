@@ -3,16 +3,16 @@
 //! New keys whose memory was reserved, and sweeps that relieve the segments that these have strained.
 
 use std::ops::Deref;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 use crate::{Actor, Name, TinyMap, Value};
 use kernel::alloc::flags::GFP_KERNEL;
 use kernel::alloc::{InPlaceInit, KBox};
-use kernel::machine::{self, Failing};
+use kernel::machine::{self, Failing, Moment};
 use syncmap::{Limits, Options};
 
 use super::states::{key, keys};
-use super::{alone, program, Small};
+use super::{alone, program, wait_for_turn, Small, TURN};
 
 /// What a segment takes without reserved keys, and what it takes besides.
 const FULL: u32 = 84;
@@ -154,15 +154,6 @@ const FIRST: u32 = 0;
 const SECOND: u32 = QUARTER;
 const THIRD: u32 = HALF;
 
-/// The thread whose turn it is.
-static TURN: AtomicUsize = AtomicUsize::new(0);
-
-fn wait_for_turn(thread: usize) {
-    while TURN.load(Relaxed) != thread {
-        machine::yield_now();
-    }
-}
-
 /// Three full segments. The threads take turns only as they say.
 fn three_segments(a: &mut Actor<'_>) {
     machine::stop_exploring();
@@ -194,7 +185,7 @@ pub const PROGRAMS: &[Small] = &[
         |a| {
             machine::quiet(true);
             put(a, &slack_of(FIRST).collect::<Vec<_>>());
-            machine::before_allocation(|| {
+            machine::before(Moment::Allocation, || {
                 TURN.store(1, Relaxed);
                 wait_for_turn(0);
             });
@@ -207,7 +198,7 @@ pub const PROGRAMS: &[Small] = &[
             put(a, &[key(FIRST + 6, 6000)]);
             put(a, &slack_of(SECOND).collect::<Vec<_>>());
             put(a, &slack_of(THIRD).collect::<Vec<_>>());
-            machine::before_allocation(|| {
+            machine::before(Moment::Allocation, || {
                 TURN.store(0, Relaxed);
                 wait_for_turn(1);
             });

@@ -2,10 +2,13 @@
 
 //! Sweeps, by the threads and by the worker.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use crate::Actor;
+use kernel::machine::{self, Moment};
 
 use super::states::{amended, deleted, expunged, key, keys, read, A, B, C};
-use super::{alone, program, promote, Small};
+use super::{alone, program, promote, wait_for_turn, Small, TURN};
 
 /// Returns the keys of two segments, whose regions are marked in one word.
 fn crowd() -> impl Iterator<Item = u64> {
@@ -26,6 +29,10 @@ fn goes_on(a: &mut Actor<'_>) {
     a.map.sweep();
     assert_eq!((a.map.stats().read_slots, a.map.len()), (169, 169));
 }
+
+/// Two keys with one hash, of which the first comes before the other in their segment.
+const BEFORE: u64 = key(7, 1);
+const SAME: u64 = key(7, 2);
 
 pub const PROGRAMS: &[Small] = &[
     program("sweep-load", deleted).threads(&[
@@ -72,6 +79,31 @@ pub const PROGRAMS: &[Small] = &[
     program("sweep-new", deleted)
         .threads(&[|a| a.map.sweep(), |a| a.store(C, 1)])
         .last(|a| a.expect_swept()),
+    // The slot of a key is used for it again, while a lookup goes by the tag that it had before: who has
+    // seen the key sees it again.
+    program("sweep-slot", |a| {
+        a.store(BEFORE, 1);
+        a.store(SAME, 1);
+        a.map.promote_now();
+        TURN.store(0, Relaxed);
+    })
+    .threads(&[
+        |a| {
+            machine::before(Moment::Comparison, || {
+                TURN.store(1, Relaxed);
+                wait_for_turn(0);
+            });
+            a.get(SAME);
+            a.get(SAME);
+        },
+        |a| {
+            wait_for_turn(1);
+            a.delete(SAME);
+            a.map.sweep();
+            TURN.store(0, Relaxed);
+            a.store(SAME, 2);
+        },
+    ]),
     program("sweep-promote", expunged).threads(&[
         |a| a.map.sweep(),
         |a| {

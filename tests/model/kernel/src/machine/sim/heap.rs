@@ -9,7 +9,7 @@ use std::ptr::NonNull;
 use std::rc::Rc;
 
 use super::super::without_lock;
-use super::{me, state, Failing, Section};
+use super::{me, reach, state, Failing, Moment, Section};
 
 /// What memory is filled with that is not to be zeroed.
 const UNDEFINED: u8 = 0xa5;
@@ -45,9 +45,7 @@ impl Heap {
 pub fn allocate(layout: Layout, zeroed: bool) -> Option<NonNull<u8>> {
     without_lock("an allocation");
     let me = me();
-    if let Some(act) = state(|state| state.before.remove(&me)) {
-        act();
-    }
+    reach(Moment::Allocation);
     if state(|state| state.failing.entry(me).or_insert(Failing::Never).strikes()) {
         return None;
     }

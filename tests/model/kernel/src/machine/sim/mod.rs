@@ -72,8 +72,8 @@ struct State {
     /// Who frees what has a grace period behind it.
     reclaiming: Option<usize>,
     failing: HashMap<usize, Failing>,
-    /// What threads do before they allocate.
-    before: HashMap<usize, Box<dyn FnOnce()>>,
+    /// What threads do before they do something else.
+    before: HashMap<(usize, Moment), Box<dyn FnOnce()>>,
     /// The threads that take a lock.
     locking: Vec<ThreadId>,
     /// Those of them that were woken up meanwhile.
@@ -116,10 +116,27 @@ pub fn failing() -> Failing {
     state(|state| state.failing.get(&me).copied().unwrap_or(Failing::Never))
 }
 
-/// Has this thread do something before it allocates next.
-pub fn before_allocation(act: impl FnOnce() + 'static) {
+/// When a thread does something that it was told to do.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Moment {
+    /// When it allocates.
+    Allocation,
+    /// When it compares keys.
+    Comparison,
+}
+
+/// Has this thread do something when that comes next.
+pub fn before(moment: Moment, act: impl FnOnce() + 'static) {
     let me = me();
-    state(|state| state.before.insert(me, Box::new(act)));
+    state(|state| state.before.insert((me, moment), Box::new(act)));
+}
+
+/// Does what this thread was told to do then.
+pub fn reach(moment: Moment) {
+    let me = me();
+    if let Some(act) = state(|state| state.before.remove(&(me, moment))) {
+        act();
+    }
 }
 
 pub fn lock(mutex: &RawMutex) -> RawGuard<'_> {
