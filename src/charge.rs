@@ -79,6 +79,9 @@ impl<K: Key, P: Policy> Map<K, P> {
         drop(locked);
         if deleted {
             self.request_urgent_sweep();
+        } else if self.worker.hurries() {
+            // Segments that are nearly empty.
+            self.worker.kick();
         }
         superseded || deleted
     }

@@ -13,6 +13,8 @@
 //!        └─────────────────── unexpunge_locked, lock ────────────────────┘
 //! ```
 //!
+//! (and from Live to Expunged, if the entry is unlinked at the same time: `try_expunge_live_locked`)
+//!
 //! * *Live*: the key is in the map. Readers and lock-free writers work on the word.
 //! * *Deleted*: the key is not in the map, but its entry is in every table where it was (`nil` in
 //!   Go). A store brings it back without a lock (I4).
@@ -162,6 +164,7 @@ impl<K: Key> Entry<K> {
     }
 
     /// Makes a live entry of allocated memory. It lives until it is retired.
+    #[inline(always)]
     pub(crate) fn create<'g, P: Policy>(
         vacant: VacantEntry<'_, K>,
         key: K::Input<'_>,
@@ -201,7 +204,8 @@ impl<K: Key> Entry<K> {
     /// Whether the entry is for the key.
     #[inline]
     pub(crate) fn is(this: NonNull<Self>, valid: &Self, hash: u32, key: &K::Ref) -> bool {
-        valid.hash() == hash && K::compare(Object::payload(this, valid), key).is_eq()
+        (K::IS_WORD || valid.hash() == hash)
+            && K::compare(Object::payload(this, valid), key).is_eq()
     }
 
     /// The present state. Acquire: pairs with whatever put the value there (litmus: value).
@@ -232,6 +236,7 @@ impl<K: Key> Entry<K> {
     /// Lock-free. `guard` is the read-side section in which the entry was found: no word can be
     /// freed and used again for another value before it ends, so an equal word is an equal value
     /// (litmus: no-aba).
+    #[inline(always)]
     pub(crate) fn try_put<'m, P: Policy>(
         &self,
         value: P::Value<'m>,
@@ -275,6 +280,7 @@ impl<K: Key> Entry<K> {
     }
 
     /// Live → Deleted, if `accept` agrees with the value. Lock-free, like [`Entry::try_put`].
+    #[inline(always)]
     pub(crate) fn take<'m, P: Policy>(
         &self,
         mut accept: impl FnMut(P::Seen<'_>) -> bool,
@@ -311,6 +317,14 @@ impl<K: Key> Entry<K> {
                 }
             }
         }
+    }
+
+    /// Live → Expunged, if the value is still that one.
+    ///
+    /// As [`Entry::try_expunge_locked`], of an entry that is in one table only, or in one segment of two.
+    #[inline]
+    pub(crate) fn try_expunge_live_locked(&self, value: Word) -> bool {
+        self.cas(value.as_ptr(), State::EXPUNGED)
     }
 
     /// Expunged → Live.

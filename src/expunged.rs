@@ -93,8 +93,11 @@ impl<K: Key> ExpungedList<K> {
         self.first.set(entry.link.get());
         self.bytes
             .set(self.bytes.get().saturating_sub(entry.bytes()));
+        // In this order, by the acquire in `state`: who sees that it is on no list any more, and makes it
+        // Expunged then, is the one to retire it (litmus: unlisted).
+        let state = entry.state();
         entry.link.set(Birth::PAST.into_link());
-        match entry.state() {
+        match state {
             State::Expunged => Popped::Expunged(entry),
             State::Live(_) | State::Deleted => Popped::Revived,
         }
@@ -111,7 +114,8 @@ pub(crate) enum Popped<'g, K: Key> {
     Expunged(Shared<'g, Entry<K>>),
 }
 
-/// Whether an entry is on a list of the expunged. With the map's lock held.
+/// Whether an entry is on a list of the expunged. With the map's lock held; or with that of its segment in
+/// dirty: then one that is not Expunged, and on no list, does not come to one.
 pub(crate) fn is_listed<K: Key>(entry: &Entry<K>) -> bool {
     !Birth::is_in(entry.link.get())
 }

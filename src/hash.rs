@@ -13,37 +13,46 @@ use kernel::bindings;
 use crate::object::{Bytes, Fixed, Stored};
 
 /// The secret of one map.
-pub struct Seed([u64; 2]);
+pub struct Seed {
+    /// For SipHash.
+    key: bindings::siphash_key_t,
+    /// For the other hash, as it begins.
+    fold: FoldHasher,
+}
 
 impl Seed {
     /// Draws a new seed from the kernel's random number generator. Any context.
     pub fn random() -> Self {
-        let mut seed = Seed([0; 2]);
-        // SAFETY: `seed.0` is valid for writes of its own size.
+        let mut words = [0u64; 5];
+        // SAFETY: `words` is valid for writes of its own size.
         unsafe {
-            bindings::get_random_bytes(seed.0.as_mut_ptr().cast(), core::mem::size_of_val(&seed.0))
+            bindings::get_random_bytes(words.as_mut_ptr().cast(), core::mem::size_of_val(&words))
         };
-        seed
+        let [key @ .., state, factor, salt] = words;
+        Seed {
+            key: bindings::siphash_key_t { key },
+            fold: FoldHasher {
+                state,
+                factor: factor | 1,
+                salt,
+            },
+        }
     }
 
     /// Hashes `bytes` with SipHash-2-4.
     pub fn sip(&self, bytes: &[u8]) -> u64 {
-        let key = bindings::siphash_key_t { key: self.0 };
         if let Ok(word) = bytes.try_into().map(u64::from_le_bytes) {
             // The same hash, sooner.
             // SAFETY: `key` is valid for reads.
-            return unsafe { bindings::siphash_1u64(word, &key) };
+            return unsafe { bindings::siphash_1u64(word, &self.key) };
         }
         // SAFETY: `bytes` is valid for reads of its length, `key` for reads.
-        unsafe { bindings::__siphash_unaligned(bytes.as_ptr().cast(), bytes.len(), &key) }
+        unsafe { bindings::__siphash_unaligned(bytes.as_ptr().cast(), bytes.len(), &self.key) }
     }
 
     /// Hashes `value` with the multiply-and-fold hash.
     pub fn fold<T: Hash>(&self, value: &T) -> u64 {
-        let mut hasher = FoldHasher {
-            state: self.0[0],
-            key: self.0[1] | 1,
-        };
+        let mut hasher = self.fold;
         value.hash(&mut hasher);
         hasher.finish()
     }
@@ -51,9 +60,12 @@ impl Seed {
 
 /// A multiply-and-fold hasher: each word is mixed in by a 64×64→128 bit multiplication, whose two
 /// halves are then folded into one.
+#[derive(Clone, Copy)]
 struct FoldHasher {
     state: u64,
-    key: u64,
+    /// Odd.
+    factor: u64,
+    salt: u64,
 }
 
 impl FoldHasher {
@@ -66,9 +78,9 @@ impl FoldHasher {
     }
 
     fn mix(&mut self, word: u64) {
-        // The state also enters by addition: a word that happens to cancel it must not make the
-        // product, and with it the hash, zero for good.
-        self.state = Self::fold(self.state ^ word, self.key).wrapping_add(self.state ^ Self::PHI);
+        // With the salt, so that a word that happens to cancel the state does not make the product,
+        // and with it the hash, zero for good.
+        self.state = Self::fold(self.state ^ word, self.factor).wrapping_add(self.salt);
     }
 }
 
@@ -108,7 +120,7 @@ impl Hasher for FoldHasher {
         // Of a folded product, the upper half depends on all bits of what was multiplied, and that
         // is the half that tables use. Once more, by a factor that spreads well: the multiples of a
         // key that is close to a simple fraction of 2⁶⁴ are close together, and one in a hundred is.
-        Self::fold(self.state ^ self.key, Self::PHI)
+        Self::fold(self.state ^ self.factor, Self::PHI)
     }
 }
 
@@ -160,6 +172,9 @@ pub trait Key: Stored {
     /// Where an entry keeps the hash of its key; see [`Memo`].
     type Memo: Memo;
 
+    /// Whether two keys are compared as fast as two hashes.
+    const IS_WORD: bool = false;
+
     /// Hashes a key. Must not sleep. Tables use the upper half.
     fn hash(key: &Self::Ref, seed: &Seed) -> u64;
 
@@ -170,6 +185,8 @@ pub trait Key: Stored {
 
 impl<T: Hash + Ord + Send + Sync + 'static> Key for Fixed<T> {
     type Memo = ();
+
+    const IS_WORD: bool = size_of::<T>() <= size_of::<u64>() && !core::mem::needs_drop::<T>();
 
     fn query<'a>(input: &'a T) -> &'a T {
         input

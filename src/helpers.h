@@ -38,6 +38,7 @@ void syncmap_helper_raw_spin_unlock(raw_spinlock_t *lock, unsigned long flags);
 void syncmap_helper_raw_spin_assert_held(raw_spinlock_t *lock);
 unsigned long syncmap_helper_segment_lock(u32 *lock, unsigned int subclass);
 void syncmap_helper_segment_unlock(u32 *lock, unsigned long flags);
+void *syncmap_helper_kmalloc(size_t size, gfp_t gfp);
 int syncmap_helper_counters_init(struct percpu_counter *counters,
 				 unsigned int number, gfp_t gfp);
 void syncmap_helper_counters_destroy(struct percpu_counter *counters,

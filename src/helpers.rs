@@ -56,6 +56,7 @@ unsafe extern "C" {
         flags: c_ulong,
     );
     pub(crate) fn syncmap_helper_raw_spin_assert_held(lock: *mut bindings::raw_spinlock_t);
+    pub(crate) fn syncmap_helper_kmalloc(size: usize, gfp: bindings::gfp_t) -> *mut c_void;
     pub(crate) fn syncmap_helper_segment_lock(lock: *mut u32, subclass: c_uint) -> c_ulong;
     pub(crate) fn syncmap_helper_segment_unlock(lock: *mut u32, flags: c_ulong);
     pub(crate) fn syncmap_helper_counters_init(

@@ -75,7 +75,7 @@ impl<K: Key, P: Policy> Map<K, P> {
     ) -> New<'m, 'k, K, P> {
         let fail = |error, key, value| New::Failed(StoreError { error, key, value });
         // Before memory is allocated in vain: a map that is full stays so when many keys come.
-        if self.is_full_without(hash, K::query(&key)) {
+        if self.limits.entries != usize::MAX && self.is_full_without(hash, K::query(&key)) {
             return fail(edquot(), key, value);
         }
         let entry = match memory {
@@ -87,11 +87,22 @@ impl<K: Key, P: Policy> Map<K, P> {
                 }
             }
         };
-        let mut new = NewKey { key, value, entry };
-        match self.put_in_segment(hash, new) {
-            Ok(()) => return New::Stored,
-            Err(back) => new = back,
+        let mut new = Some(NewKey { key, value, entry });
+        self.put_in_segment(hash, &mut new);
+        match new {
+            None => New::Stored,
+            Some(new) => self.put_with_changes(hash, new, memory),
         }
+    }
+
+    /// The part of [`Map::put_new`] that changes the shape of tables, or finds that it need not.
+    #[inline(never)]
+    fn put_with_changes<'m, 'k>(
+        &'m self,
+        hash: u32,
+        mut new: NewKey<'m, 'k, K, P>,
+        memory: Memory<'_, 'm, K, P>,
+    ) -> New<'m, 'k, K, P> {
         let mut supply = Supply::new();
         let mut attempts = 0;
         loop {
@@ -117,7 +128,8 @@ impl<K: Key, P: Policy> Map<K, P> {
                 (Blocked::Lacks(_), _) => Err(ENOMEM),
             };
             if let Err(error) = provided {
-                return fail(error, new.key, new.value);
+                let NewKey { key, value, .. } = new;
+                return New::Failed(StoreError { error, key, value });
             }
         }
     }
@@ -144,22 +156,22 @@ impl<K: Key, P: Policy> Map<K, P> {
     /// As long as the segment is not frozen, every table that is D or R later has it, too; so the key has
     /// no entry there (I3), and will be found by all of them (I2, I12). If dirty, or the next one, begins
     /// meanwhile, the entry is taken for one that read has as well, and so it is.
-    fn put_in_segment<'m, 'k>(
-        &'m self,
-        hash: u32,
-        new: NewKey<'m, 'k, K, P>,
-    ) -> core::result::Result<(), NewKey<'m, 'k, K, P>> {
+    #[inline]
+    fn put_in_segment<'m, 'k>(&'m self, hash: u32, new: &mut Option<NewKey<'m, 'k, K, P>>) {
         let guard = rcu::read_lock();
+        let Some(NewKey { key, entry, .. }) = new else {
+            return;
+        };
         let (dirty, segment) = loop {
             let dirty = self.roots.dirty(&guard);
-            if new.entry.is_none() || dirty.era().is_limited() {
-                return Err(new);
+            if entry.is_none() || dirty.era().is_limited() {
+                return;
             }
             if let Some(segment) = dirty.lock_segment(hash, &guard) {
                 break (dirty, segment);
             }
         };
-        let query = K::query(&new.key);
+        let query = K::query(key);
         let (read, amended) = self.roots.read(&guard);
         let alone = read.as_ptr() == dirty.as_ptr();
         // An entry that read has and dirty lacks is Expunged (I1).
@@ -169,20 +181,17 @@ impl<K: Key, P: Policy> Map<K, P> {
             || segment.find(hash, query).is_some()
             || !alone && read.find(hash, query, &guard).is_some()
         {
-            return Err(new);
+            return;
         }
-        match new {
-            NewKey {
-                key,
-                value,
-                entry: Some(entry),
-            } => {
-                dirty.era().enter();
-                let birth = dirty.birth();
-                segment.insert(Entry::create::<P>(entry, key, hash, birth, value, &guard));
-                Ok(())
-            }
-            new => Err(new),
+        if let Some(NewKey {
+            key,
+            value,
+            entry: Some(entry),
+        }) = new.take()
+        {
+            dirty.era().enter();
+            let birth = dirty.birth();
+            segment.insert(Entry::create::<P>(entry, key, hash, birth, value, &guard));
         }
     }
 
@@ -230,7 +239,11 @@ impl<K: Key, P: Policy> Map<K, P> {
         let NewKey { key, value, entry } = new;
         let expunged = match locked.is_alone() {
             true => None,
-            false => locked.read().find(hash, K::query(&key), &guard),
+            // With that very hash, as it goes to the segment of its own: whatever `Ord` says.
+            false => locked
+                .read()
+                .find(hash, K::query(&key), &guard)
+                .filter(|entry| entry.hash() == hash),
         };
         locked.dirty().era().enter();
         let unused = match (expunged, reserved.or(entry)) {

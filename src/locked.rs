@@ -2,7 +2,7 @@
 
 //! The changes of R and D, of the shape of the tables, and of the lists: with the map's lock held.
 //!
-//! New keys come, and keys that are only in dirty go, with the lock of a segment held and no more, as
+//! New keys come, and keys go that only one segment has, with the lock of a segment held and no more, as
 //! long as the table need not change its shape ([`insert`](crate::insert), [`remove`](crate::remove)).
 //! So what is found here with the lock of the map held may change, unless the segment is locked, too.
 //!
@@ -211,8 +211,7 @@ impl<K: Key> Editor<K> for Locked<'_, K> {
     ///
     /// I1: Expunged first, and then not in dirty, before the copy can be seen.
     fn keep(&self, entry: Shared<'_, Entry<K>>) -> bool {
-        // Without a look at the entry, if nothing is deleted.
-        if !self.expunges() || !entry.try_expunge_locked() {
+        if !entry.try_expunge_locked() {
             return true;
         }
         self.count_expunged();
@@ -661,10 +660,12 @@ impl<'g, K: Key> Locked<'g, K> {
         !amended && read.is_empty(self.guard)
     }
 
-    /// Slots in use in read.
+    /// Slots in use in read; while dirty is the same table, no less, as removals are not counted then.
     pub(crate) fn read_slots(&self) -> usize {
+        let slots = self.guarded.read_slots.get();
         match self.amended() {
-            true => self.guarded.read_slots.get(),
+            true if self.is_alone() => slots.min(self.dirty().used()),
+            true => slots,
             false => self.read().used(),
         }
     }

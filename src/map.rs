@@ -30,8 +30,8 @@
 //! mutex, there is a lock for each segment of a table, for the keys in it, and one for the map, for
 //! the shape of its tables. They spin, and are held for a time that does not depend on the number of
 //! keys: so every operation works in any context, and `Flags` alone say whether it may sleep. All memory
-//! is allocated before a lock is taken. Deleted keys are swept when they are many, or a second old. Old values are handed back, and
-//! freed after a grace period.
+//! is allocated before a lock is taken. A deleted key is unlinked at once if read is dirty, and swept
+//! otherwise. Old values are handed back, and freed after a grace period.
 
 use kernel::prelude::*;
 use kernel::sync::rcu::{self, Guard};
@@ -47,9 +47,10 @@ use crate::outcome::{LoadOrStore, StoreError, StoreResult};
 use crate::quota::{edquot, Limits};
 use crate::rcu::Shared;
 use crate::reclaim::Reclaimer;
+use crate::remove::Removed;
 use crate::reserve::Memory;
 use crate::roots::{Found, Roots};
-use crate::table::Table;
+use crate::table::{hash_of, Table};
 use crate::value::{Counted, Policy};
 use crate::worker::Worker;
 
@@ -100,10 +101,10 @@ type PutResult<'m, 'k, K, P> = StoreResult<
 >;
 
 impl<K: Key, P: Policy> Map<K, P> {
-    /// The half of a key's hash that tables use.
+    /// The part of a key's hash that tables use: see [`table::hash_of`](crate::table::hash_of).
     #[inline]
     pub(crate) fn hash(&self, key: &K::Ref) -> u32 {
-        (K::hash(key, &self.seed) >> 32) as u32
+        hash_of(K::hash(key, &self.seed))
     }
 
     pub(crate) fn lock<'g>(&'g self, guard: &'g Guard) -> Locked<'g, K> {
@@ -122,7 +123,7 @@ impl<K: Key, P: Policy> Map<K, P> {
     /// Looks a key up. Any context but NMI; never locks, never sleeps, never starts over.
     ///
     /// A promotion that becomes due is left to the worker.
-    #[inline]
+    #[inline(always)]
     pub fn peek<'g>(&'g self, key: &K::Ref, guard: &'g Guard) -> Option<P::Seen<'g>> {
         let hash = self.hash(key);
         let (read, amended) = self.roots.read(guard);
@@ -153,10 +154,15 @@ impl<K: Key, P: Policy> Map<K, P> {
     }
 
     /// Promotes dirty if that is due and the lock is free; if it is not, leaves that to the worker.
+    #[inline]
     fn promote_soon(&self, due: bool) {
-        if !due {
-            return;
+        if due {
+            self.promote_or_request();
         }
+    }
+
+    #[cold]
+    fn promote_or_request(&self) {
         let guard = rcu::read_lock();
         match self.lock.try_lock() {
             Some(guarded) => {
@@ -216,32 +222,18 @@ impl<K: Key, P: Policy> Map<K, P> {
         dirty_hit: DirtyHit,
     ) -> (Put<P::Value<'m>, P::Old<'m>>, bool) {
         let guard = rcu::read_lock();
-        let (read, amended) = self.roots.read(&guard);
-        let found = match amended {
-            true => self.roots.lookup_in_dirty(hash, key, &guard),
-            false => match read.find(hash, key, &guard) {
-                Some(entry) => Found::Read(entry, read),
-                None => Found::Nowhere,
-            },
+        let (table, amended) = self.roots.complete(&guard);
+        let Some(entry) = table.find_to_insert(hash, key, &guard) else {
+            return (Put::Expunged(value), false);
         };
-        let put = |entry: Shared<'_, Entry<K>>, table: &Table<K>, value| {
-            let live = self.live_keys(table);
-            entry.try_put::<P>(value, accept, &live, &self.reclaimer, &guard)
-        };
-        match found {
-            Found::Read(entry, table) => (put(entry, &table, value), false),
-            Found::Dirty(entry, dirty) => {
-                let tried = put(entry, &dirty, value);
-                let missed =
-                    dirty_hit == DirtyHit::Miss && matches!(tried, Put::Done(_) | Put::Refused(_));
-                (tried, missed && dirty.count_miss())
-            }
-            Found::Missed(dirty) => {
-                dirty.prefetch_insert(hash, &guard);
-                (Put::Expunged(value), false)
-            }
-            Found::Nowhere => (Put::Expunged(value), false),
-        }
+        let live = self.live_keys(&table);
+        let tried = entry.try_put::<P>(value, accept, &live, &self.reclaimer, &guard);
+        // Only in dirty?
+        let missed = dirty_hit == DirtyHit::Miss
+            && matches!(tried, Put::Done(_) | Put::Refused(_))
+            && amended
+            && table.bore(&entry);
+        (tried, missed && table.count_miss())
     }
 
     /// Stores a value made by `prepare`, and returns the one that it replaces.
@@ -295,35 +287,39 @@ impl<K: Key, P: Policy> Map<K, P> {
 
     /// Deletes a key and returns the value that it had. Any context but NMI.
     ///
-    /// Lock-free if the key is in read, or absent, unless keys are limited; otherwise unlinks the entry, as
-    /// the seed does, with the lock of its segment held.
+    /// Takes no lock if the key is absent; otherwise that of its segment, in which it unlinks the entry if
+    /// only dirty has it, as the seed does, or if read is dirty. Before that, the map's if keys are limited.
     pub fn load_and_delete(&self, key: &K::Ref) -> Option<P::Old<'_>> {
         self.load_and_delete_with(key, |_| true)
     }
 
     /// The same, if `accept` agrees with the value; see [`Map::compare_and_swap_prepared`].
-    ///
-    /// Unlike [`Map::compare_and_delete_with`], does not leave a key that is only in dirty there.
     pub fn load_and_delete_with(
         &self,
         key: &K::Ref,
-        accept: impl FnMut(P::Seen<'_>) -> bool,
+        mut accept: impl FnMut(P::Seen<'_>) -> bool,
     ) -> Option<P::Old<'_>> {
         let guard = rcu::read_lock();
         match self.roots.lookup(self.hash(key), key, &guard) {
-            Found::Read(entry, table) => self.delete_entry(entry, &table, accept, &guard),
-            Found::Dirty(entry, dirty) => {
-                let live = LiveKeys {
-                    keeps_entry: false,
-                    ..self.live_keys(&dirty)
+            Found::Read(entry, table) => {
+                let removed = match self.sweep {
+                    true => self.remove_live(entry, &mut accept, &guard),
+                    false => Removed::Not,
                 };
-                let old = entry.take::<P>(accept, &live, &self.reclaimer, &guard);
-                match self.remove(entry, dirty.era(), old.is_some(), &guard) {
-                    // The seed's `missLocked`.
-                    Some(dirty) => self.promote_soon(dirty.count_miss()),
-                    None if old.is_some() => self.request_sweep(entry.hash(), &dirty),
-                    None => (),
+                match removed {
+                    Removed::Done(old) => Some(old),
+                    Removed::Refused => None,
+                    Removed::Not => self.delete_entry(entry, &table, accept, &guard),
                 }
+            }
+            Found::Dirty(entry, dirty) => {
+                let old = match self.remove_live(entry, &mut accept, &guard) {
+                    Removed::Done(old) => Some(old),
+                    Removed::Refused => None,
+                    Removed::Not => return self.delete_newer(entry, &dirty, accept, &guard),
+                };
+                // The seed's `missLocked`.
+                self.promote_soon(dirty.count_miss());
                 old
             }
             Found::Missed(dirty) => {
@@ -332,6 +328,28 @@ impl<K: Key, P: Policy> Map<K, P> {
             }
             Found::Nowhere => None,
         }
+    }
+
+    /// Deletes the key of an entry that was found only in dirty, and removes that.
+    #[inline(never)]
+    fn delete_newer(
+        &self,
+        entry: Shared<'_, Entry<K>>,
+        dirty: &Table<K>,
+        accept: impl FnMut(P::Seen<'_>) -> bool,
+        guard: &Guard,
+    ) -> Option<P::Old<'_>> {
+        let live = LiveKeys {
+            keeps_entry: false,
+            ..self.live_keys(dirty)
+        };
+        let old = entry.take::<P>(accept, &live, &self.reclaimer, guard);
+        match self.remove(entry, dirty.era(), old.is_some(), guard) {
+            Some(dirty) => self.promote_soon(dirty.count_miss()),
+            None if old.is_some() => self.request_sweep(entry.hash(), dirty),
+            None => (),
+        }
+        old
     }
 
     /// Deletes a key; whether it was there. Otherwise as [`Map::load_and_delete`].
@@ -375,7 +393,7 @@ impl<K: Key, P: Policy> Map<K, P> {
     /// Deletes a key if it has a value that `accept` agrees with, and returns that.
     ///
     /// Any context but NMI; lock-free, unless keys are limited. See [`Map::compare_and_swap_prepared`]
-    /// for `accept`. A key that is only in dirty stays there as Deleted, as in the seed.
+    /// for `accept`. The entry stays where it is as Deleted, as in the seed, until it is swept.
     pub fn compare_and_delete_with(
         &self,
         key: &K::Ref,

@@ -16,7 +16,8 @@ use kernel::page::PAGE_SIZE;
 use kernel::prelude::*;
 use kernel::sync::Refcount;
 
-use crate::gfp::may_block;
+use crate::gfp::{into_c, may_block};
+use crate::helpers::syncmap_helper_kmalloc;
 use crate::quota::{Charge, Ledger};
 use crate::reclaim::Link;
 
@@ -122,7 +123,11 @@ pub struct Object<X, S> {
 fn allocate(layout: Layout, flags: Flags) -> Result<NonNull<u8>> {
     // Memory that may not sleep does not come from vmalloc, wherever it may be freed; what fits in
     // a page never does, and is not asked whether it should.
-    let memory = if layout.size() > PAGE_SIZE && may_block(flags) {
+    let memory = if layout.align() <= MINALIGN && layout.size() <= PAGE_SIZE {
+        // SAFETY: Always safe to call with a size that is not zero: there is a link in any object.
+        let memory = unsafe { syncmap_helper_kmalloc(layout.size(), into_c(flags)) };
+        return NonNull::new(memory.cast()).ok_or(ENOMEM);
+    } else if layout.size() > PAGE_SIZE && may_block(flags) {
         KVmalloc::alloc(layout, flags, NumaNode::NO_NODE)?
     } else {
         Kmalloc::alloc(layout, flags, NumaNode::NO_NODE)?
@@ -130,18 +135,8 @@ fn allocate(layout: Layout, flags: Flags) -> Result<NonNull<u8>> {
     Ok(memory.cast())
 }
 
-/// Frees what comes from [`allocate`].
-///
-/// What `KVmalloc::free` does, too, by a reallocation to nothing, which takes twice as long.
-///
-/// # Safety
-///
-/// `memory` comes from `allocate`, and is not used any more.
-#[inline]
-unsafe fn release<T>(memory: NonNull<T>) {
-    // SAFETY: By the contract of the function; `kvfree()` frees what comes from `kmalloc()` as well.
-    unsafe { bindings::kvfree(memory.as_ptr().cast()) }
-}
+/// What all that `kmalloc()` allocates is aligned to.
+const MINALIGN: usize = align_of::<u64>();
 
 /// The greatest tail of an object, in bytes.
 const TAIL_MAX: usize = 1 << 30;
@@ -152,6 +147,26 @@ impl<X, S: Stored> Object<X, S> {
         // SAFETY: The alignment is that of a type; `len` is at most `TAIL_MAX`, so that the size
         // does not overflow an `isize` when it is rounded up.
         unsafe { Layout::from_size_align_unchecked(size, align_of::<Self>()) }
+    }
+
+    /// Frees the memory of an object.
+    ///
+    /// What `KVmalloc::free` does, too, by a reallocation to nothing, which takes twice as long.
+    ///
+    /// # Safety
+    ///
+    /// `this` comes from [`allocate`], with a layout of this type, and is not used any more.
+    #[inline]
+    unsafe fn release(this: NonNull<Self>) {
+        let memory = this.as_ptr().cast();
+        // SAFETY: By the contract of the function; `kvfree()` frees what comes from `kmalloc()` as well,
+        // which is where all that fits in a page comes from.
+        unsafe {
+            match S::HAS_TAIL || size_of::<Self>() > PAGE_SIZE {
+                true => bindings::kvfree(memory),
+                false => bindings::kfree(memory),
+            }
+        }
     }
 
     fn len(&self) -> usize {
@@ -208,7 +223,7 @@ impl<X, S: Stored> Object<X, S> {
         unsafe {
             ledger.uncharge(this.as_ref().bytes());
             this.drop_in_place();
-            release(this);
+            Self::release(this);
         }
     }
 }
@@ -282,6 +297,7 @@ impl<'m, X, S: Stored> Vacant<'m, X, S> {
     /// # Safety
     ///
     /// `payload` initialises the payload with a tail of `self.len` bytes.
+    #[inline]
     unsafe fn fill_raw(self, head: X, payload: impl FnOnce(*mut S)) -> New<'m, X, S> {
         let mut this = ManuallyDrop::new(self);
         let object = this.ptr.as_ptr();
@@ -302,6 +318,7 @@ impl<'m, X, S: Stored> Vacant<'m, X, S> {
 
     /// Makes the object; `input` must have the tail that the memory was allocated for, or else the
     /// kernel panics.
+    #[inline]
     pub(crate) fn fill(self, head: X, input: S::Input<'_>) -> New<'m, X, S> {
         assert!(S::tail(&input) == self.len as usize);
         // SAFETY: By the contract of `Stored`, and the assertion.
@@ -337,7 +354,7 @@ impl<X, S: Stored> Drop for Vacant<'_, X, S> {
         // SAFETY: The memory is ours, was allocated by `new`, and holds nothing to drop. The charge is
         // not used afterwards.
         unsafe {
-            release(self.ptr);
+            Object::release(self.ptr);
             ManuallyDrop::drop(&mut self.charge);
         }
     }
@@ -423,7 +440,7 @@ impl<X, S: Stored> Drop for New<'_, X, S> {
         // allocated. The charge is not used afterwards.
         unsafe {
             self.ptr.drop_in_place();
-            release(self.ptr);
+            Object::release(self.ptr);
             ManuallyDrop::drop(&mut self.charge);
         }
     }

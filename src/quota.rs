@@ -359,6 +359,7 @@ enum Own {
 const BATCH: usize = 64 << 10;
 
 impl Own {
+    #[inline]
     fn add(&self, bytes: usize) -> bool {
         match self {
             Own::Limited(tally) => tally.add(bytes),
@@ -407,6 +408,7 @@ impl Ledger {
     }
 
     /// Charges `bytes`, or says which limit that would exceed. Any context.
+    #[inline]
     pub fn charge(&self, bytes: usize) -> core::result::Result<Charge<'_>, Short> {
         if !self.own.add(bytes) {
             return Err(Short::Map);

@@ -34,7 +34,8 @@ const FREE_BATCH: usize = 32;
 /// The list link that every retirable object begins with.
 ///
 /// Changing a link takes the right to retire the object (I6): it belongs to the holder of the map's
-/// lock, or, if that is an entry that only dirty has, of its segment's lock; then to the thread that
+/// lock, or, if that is an entry that is on no list, of the lock of its segment in dirty, if it is in no
+/// other one; then to the thread that
 /// retires the object, then to the reclaimer. It passes by the Full
 /// exchanges on `Reclaimer::next`.
 #[repr(transparent)]
@@ -297,7 +298,10 @@ impl Reclaimer {
         if list.first.is_null() {
             return;
         }
-        self.all_returns().for_each(|r| r.add_retired(list.bytes));
+        self.returns.add_retired(list.bytes);
+        if let Some(account) = self.ledger.account() {
+            account.returns().add_retired(list.bytes);
+        }
         let mut head = read_once(&self.next);
         loop {
             // SAFETY: The list and with it its last link are ours until the exchange succeeds.

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The removal of a key that is only in dirty, whose entry is unlinked when it is deleted, as in the
-//! seed.
+//! The removal of a key, whose entry is unlinked when it is deleted: if only dirty has it, as in the seed,
+//! or if read is dirty.
 //!
-//! It takes the lock of a segment, and, if that is a chain, the map's lock before it.
+//! It takes the lock of a segment; before it the map's, if keys are limited, or if the segment is a chain and
+//! only dirty has the entry.
 
 use kernel::sync::rcu::Guard;
 
-use crate::entry::Entry;
+use crate::entry::{Entry, State};
+use crate::expunged::is_listed;
 use crate::hash::Key;
 use crate::map::Map;
 use crate::rcu::Shared;
@@ -15,7 +17,72 @@ use crate::reclaim::{Kind, Retired};
 use crate::table::{Era, Table};
 use crate::value::Policy;
 
+/// What has become of an attempt to remove an entry at once.
+pub(crate) enum Removed<Old> {
+    /// The key is deleted, and its entry is gone.
+    Done(Old),
+    /// `accept` does not agree with the value.
+    Refused,
+    /// Nothing has changed.
+    Not,
+}
+
 impl<K: Key, P: Policy> Map<K, P> {
+    /// Deletes the key of an entry that has been found, and unlinks that in the same hold of its segment's
+    /// lock: if only dirty has it, as in the seed; or if read is dirty, so that a sweep would do no more,
+    /// later.
+    ///
+    /// Live → Expunged, and then unlinked, for the same reason as in [`Map::remove`]. Read has been loaded
+    /// with the lock held, and the segment is not frozen: so if read is that dirty, or was it a moment ago,
+    /// they share the segment until the lock is released (I12).
+    #[inline]
+    pub(crate) fn remove_live<'m>(
+        &'m self,
+        entry: Shared<'_, Entry<K>>,
+        accept: &mut impl FnMut(P::Seen<'_>) -> bool,
+        guard: &Guard,
+    ) -> Removed<P::Old<'m>> {
+        let dirty = self.roots.dirty(guard);
+        let State::Live(word) = entry.state() else {
+            return Removed::Not;
+        };
+        // SAFETY: Found in the section of `guard`.
+        if !accept(unsafe { P::see(word) }) {
+            return Removed::Refused;
+        }
+        // A limit is exact: see `LiveKeys`.
+        let lock = dirty.era().is_limited().then(|| self.lock.lock());
+        let Some(segment) = dirty.lock_segment(entry.hash(), guard) else {
+            return Removed::Not;
+        };
+        let (read, amended) = self.roots.read(guard);
+        let alone = self.sweep && read.as_ptr() == dirty.as_ptr();
+        // What is on a list, the list retires.
+        let ours = (alone || amended && dirty.bore(&entry)) && !is_listed(&entry);
+        if !ours || segment.is_chain() {
+            return Removed::Not;
+        }
+        let Some(spot) = segment.locate(entry) else {
+            return Removed::Not;
+        };
+        if !entry.try_expunge_live_locked(word) {
+            return Removed::Not;
+        }
+        spot.empty();
+        let sparse = segment.has_become_sparse();
+        drop(segment);
+        dirty.era().leave();
+        drop(lock);
+        // SAFETY: It was in this one place, from which this thread has taken it (I6, I11).
+        let retired = unsafe { Retired::new(Kind::Entry, entry.as_ptr()) };
+        self.reclaimer.retire(retired, entry.bytes());
+        if sparse && self.sweep {
+            self.want_sweep(false);
+        }
+        // SAFETY: The exchange took `word` out of its entry.
+        Removed::Done(unsafe { P::old(word, &self.reclaimer) })
+    }
+
     /// Removes an entry from dirty whose key was deleted, if only dirty has it; returns that dirty. `None`
     /// if it is not such an entry any more. A store may have brought the key back: then the entry stays.
     ///

@@ -12,11 +12,12 @@
 //! # Invariants
 //!
 //! - **I1** With the locks free and amended: an entry of read is in D (the same entry) or Expunged,
-//!   never both. An entry that is only in dirty becomes Expunged only to be removed. Expunged ends
+//!   never both. Besides, an entry becomes Expunged to be removed from the one segment that has it, be
+//!   that one of dirty, or of both. Expunged ends
 //!   only for an entry found in the *current* read, with the map's lock held.
 //! - **I2** At every instant D holds every live key; if not amended, so does read.
 //! - **I3** A key has at most one entry that can be reached from the current R and D together.
-//! - **I4** Live ⇄ Deleted needs no lock; an entry becomes Expunged only from Deleted, or as a
+//! - **I4** Live ⇄ Deleted needs no lock; an entry becomes Expunged only from Deleted, or by a
 //!   delete's own last step.
 //! - **I5** What a reader got stays valid until its RCU section ends; a lock-free writer stays in
 //!   one section from finding an entry to finishing its compare-and-swap, which also rules out ABA:
@@ -93,9 +94,15 @@ impl<K: Key> Roots<K> {
     /// The table that has all keys (I2), by the same path as a lookup: by D alone, one would still
     /// find what a Clear that has replaced R has deleted (litmus: clear, clear-and-dirty).
     pub(crate) fn whole<'g>(&self, guard: &'g Guard) -> Shared<'g, Table<K>> {
+        self.complete(guard).0
+    }
+
+    /// The same, and whether it is dirty, and read lacks keys.
+    #[inline]
+    pub(crate) fn complete<'g>(&self, guard: &'g Guard) -> (Shared<'g, Table<K>>, bool) {
         match self.read(guard) {
-            (_, true) => self.dirty(guard),
-            (read, false) => read,
+            (_, true) => (self.dirty(guard), true),
+            complete => complete,
         }
     }
 }
@@ -154,17 +161,18 @@ impl<K: Key> Roots<K> {
         }
     }
 
-    /// The same for a caller that makes no difference between a key that is Expunged and one that is
-    /// not there at all.
     #[inline]
-    pub(crate) fn lookup_in_dirty<'g>(
-        &self,
-        hash: u32,
-        key: &K::Ref,
-        guard: &'g Guard,
-    ) -> Found<'g, K> {
+    fn lookup_in_dirty<'g>(&self, hash: u32, key: &K::Ref, guard: &'g Guard) -> Found<'g, K> {
         let dirty = self.dirty(guard);
-        match dirty.find(hash, key, guard) {
+        Self::found_in(dirty, dirty.find(hash, key, guard))
+    }
+
+    #[inline]
+    fn found_in<'g>(
+        dirty: Shared<'g, Table<K>>,
+        entry: Option<Shared<'g, Entry<K>>>,
+    ) -> Found<'g, K> {
+        match entry {
             Some(entry) if dirty.bore(&entry) => Found::Dirty(entry, dirty),
             Some(entry) => Found::Read(entry, dirty),
             None => Found::Missed(dirty),

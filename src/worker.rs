@@ -95,6 +95,11 @@ impl Worker {
         urgent && Self::raise(&self.urgent, None) || raised
     }
 
+    /// Asks for a sweep at once if one is due anyway; whether the worker is to be kicked.
+    pub(crate) fn hurries(&self) -> bool {
+        self.sweep.load(Relaxed) && Self::raise(&self.urgent, None)
+    }
+
     /// Sets a flag; whether it was clear. Cheap if it was not. If it stands for work that retires
     /// something, that is announced to `reclaimer` first.
     fn raise(flag: &Atomic<bool>, reclaimer: Option<&Reclaimer>) -> bool {

@@ -20,7 +20,7 @@ use kernel::sync::atomic::Atomic;
 use kernel::sync::rcu::Guard;
 
 use super::segment::{self, LockedSegment, Segment, Size};
-use crate::atomic::load_acquire;
+use crate::atomic::{load_acquire, prefetch};
 use crate::hash::Key;
 use crate::quota::Charge;
 use crate::rcu::Shared;
@@ -37,7 +37,11 @@ pub(super) const DEPTH_MAX: u32 = 24;
 pub(super) const LEVELS: usize = DEPTH_MAX.div_ceil(BITS_MAX) as usize;
 
 /// A reference to a node, with the number of bits it decodes, or to a segment, with the number of
-/// leading bits in which all its hashes agree. In the bits of a pointer that its alignment leaves.
+/// leading bits in which all its hashes agree.
+///
+/// A pointer, with a number in the six bits that its alignment leaves, so that a lookup shifts by it as it
+/// is: for a segment the number of leading bits, which is less than 32, or [`Word::SMALL`]; for a node 64
+/// less its bits, which is not.
 pub(super) struct Word<K: Key>(*mut (), PhantomData<fn() -> K>);
 
 impl<K: Key> Clone for Word<K> {
@@ -61,15 +65,18 @@ pub(super) enum Target<K: Key> {
 }
 
 impl<K: Key> Word<K> {
-    /// The number of bits; together with the next, what fits in an alignment of 64.
-    const BITS: usize = 31;
+    /// What is not the pointer.
+    const LOW: usize = 63;
+    /// Set for nodes only.
     const NODE: usize = 32;
-    /// Instead of a number: none, and the segment is a small one.
+    /// The segment is a small one; see [`segment::home`].
     const SMALL: u32 = 31;
 
-    fn new<T>(ptr: NonNull<T>, low: usize) -> Self {
-        const { assert!(align_of::<T>() > Self::NODE | Self::BITS && DEPTH_MAX < Self::SMALL) };
-        Word(ptr.as_ptr().cast::<()>().map_addr(|a| a | low), PhantomData)
+    fn new<T>(ptr: NonNull<T>, low: u32) -> Self {
+        const { assert!(align_of::<T>() > Self::LOW && DEPTH_MAX < Self::SMALL) };
+        const { assert!(u64::BITS - BITS_MAX >= Self::NODE as u32) };
+        let ptr = ptr.as_ptr().cast::<()>();
+        Word(ptr.map_addr(|a| a | low as usize), PhantomData)
     }
 
     /// A reference to a segment; one that is small is for all hashes.
@@ -79,11 +86,11 @@ impl<K: Key> Word<K> {
             Size::Small => Self::SMALL,
             Size::Large => shift,
         };
-        Self::new(segment.cast::<segment::Head>(), low as usize)
+        Self::new(segment.cast::<segment::Head>(), low)
     }
 
     pub(super) fn node(node: NodePtr<K>) -> Self {
-        Self::new(node.0, Self::NODE | node.bits() as usize)
+        Self::new(node.0, u64::BITS - node.bits())
     }
 
     pub(super) fn into_raw(self) -> *mut () {
@@ -98,49 +105,73 @@ impl<K: Key> Word<K> {
     }
 
     #[inline]
-    fn low(self) -> u32 {
-        (self.0.addr() & Self::BITS) as u32
+    fn is_node(self) -> bool {
+        self.0.addr() & Self::NODE != 0
     }
 
     #[inline]
     pub(super) fn target(self) -> Target<K> {
-        let ptr = self.0.map_addr(|a| a & !(Self::NODE | Self::BITS));
-        // SAFETY: Words are made of pointers that are not null.
-        let ptr = unsafe { NonNull::new_unchecked(ptr) };
-        if self.0.addr() & Self::NODE != 0 {
-            return Target::Node(NodePtr(ptr.cast(), PhantomData));
+        if self.is_node() {
+            return Target::Node(NodePtr(self.ptr().cast(), PhantomData));
         }
-        match self.low() {
-            Self::SMALL => Target::Segment(segment::with_head(ptr.cast(), Size::Small), 0),
-            shift => Target::Segment(segment::with_head(ptr.cast(), Size::Large), shift),
-        }
+        let (segment, shift) = self.segment_there();
+        Target::Segment(segment, shift)
     }
 
-    /// The segment that is responsible for a hash, in the tree that this word is the root of, and its
-    /// `shift`.
+    /// The word of the segment that is responsible for a hash, in the tree that this is the root of.
     ///
     /// # Safety
     ///
     /// The tree is published, and nodes that could be reached when the caller began are not freed.
-    #[inline]
-    pub(super) unsafe fn find(self, hash: u32) -> (NonNull<Segment<K>>, u32) {
-        let (mut word, mut rest) = (self, hash);
-        loop {
-            match word.target() {
-                Target::Segment(segment, shift) => return (segment, shift),
-                Target::Node(node) => {
-                    let bits = word.low();
-                    // SAFETY: By the contract of the function; a node has a slot for each value of
-                    // its bits. Acquire: pairs with the Release of whoever stored the word, so that
-                    // what it leads to can be seen (litmus: directory, copied-node).
-                    unsafe {
-                        let slot = node.slot(top_bits(rest, bits));
-                        word = Word::from_raw(load_acquire(slot));
-                    }
-                    rest = rest.wrapping_shl(bits);
-                }
+    #[inline(always)]
+    pub(super) unsafe fn find(self, hash: u32) -> Self {
+        let (mut word, mut rest) = (self, u64::from(hash) << u32::BITS);
+        while word.is_node() {
+            // Both by the lowest six bits.
+            let shift = word.0.addr() as u32;
+            let index = rest.wrapping_shr(shift) as usize;
+            rest = rest.wrapping_shl(shift.wrapping_neg());
+            // SAFETY: By the contract of the function; a node has a slot for each value of its bits.
+            // Acquire: pairs with the Release of whoever stored the word, so that what it leads to can
+            // be seen (litmus: directory, copied-node).
+            unsafe {
+                let node = NodePtr::<K>(word.ptr().cast(), PhantomData);
+                word = Word::from_raw(load_acquire(node.slot(index)));
             }
         }
+        word
+    }
+
+    /// What the word of a segment leads to, and where in it a hash has its home; without a look at how
+    /// large it is.
+    #[inline(always)]
+    pub(super) fn home(self, hash: u32) -> (NonNull<segment::Head>, usize) {
+        (self.ptr().cast(), segment::home(hash, self.0.addr() as u32))
+    }
+
+    /// The segment that this leads to, and by how much hashes are shifted there. The word is not that of a
+    /// node.
+    #[inline]
+    pub(super) fn segment_there(self) -> (NonNull<Segment<K>>, u32) {
+        let head = self.ptr().cast();
+        match (self.0.addr() & Self::LOW) as u32 {
+            Self::SMALL => (segment::with_head(head, Size::Small), 0),
+            shift => (segment::with_head(head, Size::Large), shift),
+        }
+    }
+
+    /// Announces a change of the segment that this leads to.
+    #[inline(always)]
+    pub(super) fn prefetch(self) {
+        prefetch(self.ptr().as_ptr());
+    }
+
+    #[inline(always)]
+    fn ptr(self) -> NonNull<()> {
+        // Exposed, as the compiler makes two instructions more of `map_addr`.
+        let addr = self.0.expose_provenance() & !Self::LOW;
+        // SAFETY: Words are made of pointers that are not null.
+        unsafe { NonNull::new_unchecked(core::ptr::with_exposed_provenance_mut(addr)) }
     }
 }
 

@@ -10,7 +10,7 @@
 use kernel::sync::rcu::Guard;
 
 use super::directory::{NodePtr, Path, Word, BITS_MAX, DEPTH_MAX};
-use super::segment::{self, LockedSegment, Segment, SegmentBox, Size, FULL, SLOTS};
+use super::segment::{self, LockedSegment, Segment, SegmentBox, Size, FEW, FULL, SLOTS, SPARSE};
 use super::supply::{Needs, Supply};
 use super::Table;
 use crate::atomic::store_release;
@@ -22,6 +22,9 @@ use crate::reclaim::Retired;
 /// Entries that two segments may have together to be merged: as many as one may have without being
 /// full, so that a table that has shrunk is as large as one that has grown to the same keys.
 const MERGE: usize = FULL - 1;
+
+/// Entries with which a segment is not rebuilt but split.
+const REBUILD: usize = FULL * 3 / 4;
 
 /// What is to be done before another entry has a place.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -135,22 +138,30 @@ impl<K: Key> Table<K> {
 
     /// What relieves a full segment.
     fn relief(&self, path: &Path<K>, hash: u32, editor: &impl Editor<K>) -> Kind {
+        // Only in all bits that can lead to a segment: which keys agree in a few bits is no secret to
+        // who can walk the map, and a chain is not taken apart again.
+        let equal = |differ: u32| differ.leading_zeros() >= DEPTH_MAX;
+        let segment = path.segment(editor.guard());
+        segment.prefetch_entries();
+        let mut differences = segment.get().entries().map(|e| e.hash() ^ hash);
+        let expunges = editor.expunges();
+        if !expunges && segment.used() >= REBUILD {
+            return match differences.any(|differs| !equal(differs)) {
+                true => Kind::Split,
+                false => Kind::Chain,
+            };
+        }
         // Bits in which hashes differ from this one: those of all entries, and of those that a new
         // segment would get.
         let (mut all, mut kept, mut differ) = (0, 0, 0);
-        let expunges = editor.expunges();
-        path.segment(editor.guard()).prefetch_entries();
-        for entry in path.segment(editor.guard()).get().entries() {
+        for entry in segment.get().entries() {
             all |= entry.hash() ^ hash;
             if !expunges || entry.state() != State::Deleted {
                 kept += 1;
                 differ |= entry.hash() ^ hash;
             }
         }
-        // Only in all bits that can lead to a segment: which keys agree in a few bits is no secret to
-        // who can walk the map, and a chain is not taken apart again.
-        let equal = |differ: u32| differ.leading_zeros() >= DEPTH_MAX;
-        if kept < FULL * 3 / 4 || equal(differ) && !equal(all) {
+        if kept < REBUILD || equal(differ) && !equal(all) {
             // No chain is made with strays in it: nothing could be parted from it any more.
             Kind::Rebuild
         } else if equal(differ) {
@@ -258,7 +269,9 @@ impl<K: Key> Table<K> {
         };
         let mut fresh = supply.take_segment(size, self.generation());
         let shared = !self.is_private(old.generation(), editor);
-        let keep = |entry: Shared<'_, Entry<K>>| editor.keep(entry);
+        // What is deleted from now on is kept.
+        let expunges = editor.expunges();
+        let keep = |entry: Shared<'_, Entry<K>>| !expunges || editor.keep(entry);
         let edit = match kind {
             Kind::Copy => {
                 fresh.copy(&old, keep, editor.guard());
@@ -266,31 +279,37 @@ impl<K: Key> Table<K> {
             }
             Kind::Grow => {
                 // As a copy; what is private has been copied before.
-                for entry in old.entries().filter(|e| !shared || keep(*e)) {
-                    fresh.insert(entry, entry.hash(), depth);
-                }
+                old.for_each_entry(|entry| {
+                    if !shared || keep(entry) {
+                        fresh.insert(entry, entry.hash(), depth);
+                    }
+                });
                 Edit::One(Word::segment(fresh.publish(), depth))
             }
             Kind::Rebuild => {
                 let before = old.chain_len();
                 let mut fresh = Pile::new(fresh);
-                for entry in old.entries().filter(|e| keep(*e)) {
-                    fresh.add(entry, depth, supply);
-                }
+                old.for_each_entry(|entry| {
+                    if keep(entry) {
+                        fresh.add(entry, entry.hash(), depth, supply);
+                    }
+                });
                 self.add_segments(fresh.segments as isize - before as isize);
                 Edit::One(Word::segment(fresh.front.publish(), depth))
             }
             Kind::Split => {
                 let before = old.chain_len();
                 let right = supply.take_segment(Size::Large, self.generation());
-                let (mut left, mut right) = (Pile::new(fresh), Pile::new(right));
-                for entry in old.entries().filter(|e| keep(*e)) {
-                    let half = match is_right(entry.hash(), depth) {
-                        false => &mut left,
-                        true => &mut right,
-                    };
-                    half.add(entry, depth + 1, supply);
-                }
+                let mut halves = [Pile::new(fresh), Pile::new(right)];
+                old.for_each_entry(|entry| {
+                    if keep(entry) {
+                        let hash = entry.hash();
+                        // PANICS: Never: there are two of them.
+                        let half = &mut halves[usize::from(is_right(hash, depth))];
+                        half.add(entry, hash, depth + 1, supply);
+                    }
+                });
+                let [left, right] = halves;
                 self.add_segments((left.segments + right.segments) as isize - before as isize);
                 let half = |half: Pile<'_, K>| Word::segment(half.front.publish(), depth + 1);
                 Edit::Two(half(left), half(right))
@@ -536,15 +555,27 @@ impl<'m, K: Key> Pile<'m, K> {
         Self { front, segments: 1 }
     }
 
-    fn add(&mut self, entry: Shared<'_, Entry<K>>, shift: u32, supply: &mut Supply<'m, K>) {
+    #[inline(always)]
+    fn add(
+        &mut self,
+        entry: Shared<'_, Entry<K>>,
+        hash: u32,
+        shift: u32,
+        supply: &mut Supply<'m, K>,
+    ) {
         if self.front.is_full() {
-            let next = supply.take_segment(Size::Large, self.front.generation());
-            let full = core::mem::replace(&mut self.front, next);
-            // Mixed, until it is found that the hashes are equal.
-            self.front.chain(full.publish(), true);
-            self.segments += 1;
+            self.begin_another(supply);
         }
-        self.front.insert(entry, entry.hash(), shift);
+        self.front.insert(entry, hash, shift);
+    }
+
+    #[cold]
+    fn begin_another(&mut self, supply: &mut Supply<'m, K>) {
+        let next = supply.take_segment(Size::Large, self.front.generation());
+        let full = core::mem::replace(&mut self.front, next);
+        // Mixed, until it is found that the hashes are equal.
+        self.front.chain(full.publish(), true);
+        self.segments += 1;
     }
 }
 
@@ -554,7 +585,7 @@ impl<K: Key> Table<K> {
     pub(crate) fn is_sparse(&self, editor: &impl Editor<K>) -> bool {
         match self.segments() {
             1 => self.fits_in_small(&self.path(0, editor.guard()), editor),
-            segments => self.era().about().0 < segments * FULL / 3,
+            segments => self.era().about().0 < segments * SPARSE,
         }
     }
 
@@ -567,7 +598,7 @@ impl<K: Key> Table<K> {
             && editor.may_be_small()
             && path.len() == 0
             && !segment.is_chain()
-            && segment.used() <= Size::Small.full() / 2
+            && segment.used() <= FEW
     }
 
     /// Merges the segment of a hash with its neighbour, or two of its chain, if they have few enough
@@ -587,7 +618,7 @@ impl<K: Key> Table<K> {
         }
         match merger {
             Merger::Last(path, only) => {
-                let fresh = supply.take_segment(Size::Small, self.generation());
+                let mut fresh = supply.take_segment(Size::Small, self.generation());
                 for entry in only.entries() {
                     fresh.insert(entry, entry.hash(), 0);
                 }
@@ -634,7 +665,7 @@ impl<K: Key> Table<K> {
         supply: &mut Supply<'_, K>,
         editor: &impl Editor<K>,
     ) {
-        let fresh = supply.take_segment(Size::Large, self.generation());
+        let mut fresh = supply.take_segment(Size::Large, self.generation());
         let [(path, _), (buddy, _)] = &halves;
         let shift = path.depth - 1;
         for (_, half) in &halves {

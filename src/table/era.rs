@@ -22,10 +22,12 @@ enum Counts {
         counts: [Atomic<usize>; 2],
         max: usize,
     },
-    /// Of other maps. Exact while `exact`, which is up to [`EXACT`] keys; if there have been more since
-    /// the last Clear, what is read at once may be off by [`BATCH`] for each processor.
+    /// Of other maps: the sum of what was counted before there were many keys, and since. Exact while
+    /// `exact`, which is up to [`EXACT`] keys; if there have been more since the last Clear, what is read
+    /// at once may be off by [`BATCH`] for each processor.
     Unlimited {
-        counters: Counters<2>,
+        few: [Atomic<usize>; 2],
+        many: Counters<2>,
         exact: Atomic<bool>,
     },
 }
@@ -51,7 +53,8 @@ impl Era {
     pub(crate) fn new(max: usize, flags: Flags) -> Result<Self> {
         Ok(Self(match max {
             usize::MAX => Counts::Unlimited {
-                counters: Counters::new(flags)?,
+                few: [const { Atomic::new(0) }; 2],
+                many: Counters::new(flags)?,
                 exact: Atomic::new(true),
             },
             max => Counts::Limited {
@@ -62,30 +65,39 @@ impl Era {
     }
 
     /// Changes a count by one, in as large batches as do not matter to it.
+    #[inline]
     fn change(&self, which: usize, by: isize) {
+        // Relaxed: counts, publishes nothing.
         match &self.0 {
-            // Relaxed: counts, publishes nothing.
             Counts::Limited { counts, .. } => counts[which].add(by as usize, Relaxed),
-            Counts::Unlimited { counters, exact } => {
-                let batch = (self.about().0 / (EXACT / 2)).clamp(1, BATCH);
-                if batch > 1 && read_once(exact) {
+            Counts::Unlimited { few, many, exact } => {
+                let batch = count(self.at_once(LIVE)) / (EXACT / 2);
+                if read_once(exact) {
+                    if batch < 2 {
+                        return few[which].add(by as usize, Relaxed);
+                    }
                     write_once(exact, false);
                 }
-                counters.add(which, by, batch);
+                many.add(which, by, batch.clamp(1, BATCH));
             }
         }
     }
 
+    #[inline]
     fn at_once(&self, which: usize) -> isize {
         match &self.0 {
             Counts::Limited { counts, .. } => read_once(&counts[which]) as isize,
-            Counts::Unlimited { counters, .. } => counters.read(which),
+            Counts::Unlimited { few, many, .. } => {
+                (read_once(&few[which]) as isize).wrapping_add(many.read(which))
+            }
         }
     }
 
     fn sum(&self, which: usize) -> isize {
         match &self.0 {
-            Counts::Unlimited { counters, exact } if !read_once(exact) => counters.sum(which),
+            Counts::Unlimited { few, many, exact } if !read_once(exact) => {
+                (read_once(&few[which]) as isize).wrapping_add(many.sum(which))
+            }
             _ => self.at_once(which),
         }
     }
@@ -103,14 +115,17 @@ impl Era {
 
     /// All entries of dirty; as exact as [`Era::live`].
     pub(crate) fn used(&self) -> usize {
-        count(self.sum(LIVE) + self.sum(DELETED))
+        count(self.sum(LIVE).wrapping_add(self.sum(DELETED)))
     }
 
     /// The entries of dirty, and those of them whose keys are deleted, as far as can be told at once.
     #[inline]
     pub(crate) fn about(&self) -> (usize, usize) {
         let deleted = self.at_once(DELETED);
-        (count(self.at_once(LIVE) + deleted), count(deleted))
+        (
+            count(self.at_once(LIVE).wrapping_add(deleted)),
+            count(deleted),
+        )
     }
 
     /// Whether there is a limit: then the lock of the map must be held where the count changes.
@@ -156,8 +171,9 @@ impl Era {
     pub(super) fn reset(&self) {
         match &self.0 {
             Counts::Limited { counts, .. } => counts.iter().for_each(|count| write_once(count, 0)),
-            Counts::Unlimited { counters, exact } => {
-                counters.reset();
+            Counts::Unlimited { few, many, exact } => {
+                few.iter().for_each(|count| write_once(count, 0));
+                many.reset();
                 write_once(exact, true);
             }
         }

@@ -52,8 +52,15 @@ use crate::quota::Charge;
 use crate::rcu::Shared;
 use crate::reclaim::Link;
 use directory::{Target, Word};
-use segment::Probe;
+use segment::Candidates;
 pub(crate) use segment::Size;
+
+/// What tables use of a hash: 31 bits, and a zero, in which a small segment finds that it is for all
+/// hashes (`segment::home`).
+#[inline]
+pub(crate) fn hash_of(hash: u64) -> u32 {
+    (hash >> 32) as u32 & !1
+}
 
 /// A hash table.
 #[repr(C)]
@@ -166,7 +173,7 @@ impl<K: Key> Table<K> {
     fn segment<'p>(&self, hash: u32, _guard: &'p Guard) -> (Shared<'p, Segment<K>>, u32) {
         // SAFETY: Published parts are not freed while they are protected (I5, I11).
         unsafe {
-            let (segment, shift) = self.root().find(hash);
+            let (segment, shift) = self.root().find(hash).segment_there();
             (Shared::new(segment), shift)
         }
     }
@@ -208,34 +215,58 @@ impl<K: Key> Table<K> {
         key: &K::Ref,
         guard: &'p Guard,
     ) -> Option<Shared<'p, Entry<K>>> {
-        let (segment, shift) = self.segment(hash, guard);
-        let segment = segment.get();
-        let mut probe = segment.probe(segment.home(hash, shift), tags::of(hash));
-        while let Some(entry) = probe.next_here() {
-            if Entry::is(entry.as_ptr(), entry.get(), hash, key) {
-                return Some(entry);
-            }
-        }
-        if !probe.goes_on() {
-            return None;
-        }
-        Self::find_further(probe, hash, key)
+        // SAFETY: Published parts are not freed while they are protected (I5, I11).
+        Self::find_there(unsafe { self.root().find(hash) }, hash, key, guard)
     }
 
-    /// The rest of it, for the one key in ten whose home was full.
-    #[inline(never)]
-    fn find_further<'p>(
-        mut probe: Probe<'p, K>,
+    /// The same, if the caller is going to insert the key in case it is not there.
+    #[inline(always)]
+    pub(crate) fn find_to_insert<'p>(
+        &self,
         hash: u32,
         key: &K::Ref,
+        guard: &'p Guard,
     ) -> Option<Shared<'p, Entry<K>>> {
-        probe.find(|entry| Entry::is(entry.as_ptr(), entry.get(), hash, key))
+        // SAFETY: As in `find`.
+        let word = unsafe { self.root().find(hash) };
+        let found = Self::find_there(word, hash, key, guard);
+        if found.is_none() {
+            word.prefetch();
+        }
+        found
     }
 
-    /// Announces that an entry is going to be inserted here.
-    #[inline]
-    pub(crate) fn prefetch_insert(&self, hash: u32, guard: &Guard) {
-        self.segment(hash, guard).0.prefetch_head();
+    #[inline(always)]
+    fn find_there<'p>(
+        word: Word<K>,
+        hash: u32,
+        key: &K::Ref,
+        guard: &'p Guard,
+    ) -> Option<Shared<'p, Entry<K>>> {
+        debug_assert!(hash & 1 == 0, "a hash that does not come from `hash_of`");
+        let (head, home) = word.home(hash);
+        // SAFETY: As in `find`; the home is one of that segment, as the hash is even (see
+        // `segment::home`).
+        let candidates = unsafe { Candidates::of(head, home, tags::of(hash)) };
+        let found = candidates.find(|entry| Entry::is(entry.as_ptr(), entry.get(), hash, key));
+        match found {
+            None if candidates.go_on() => Self::find_further(word, hash, key, guard),
+            found => found,
+        }
+    }
+
+    /// The rest of it.
+    #[inline(never)]
+    fn find_further<'p>(
+        word: Word<K>,
+        hash: u32,
+        key: &K::Ref,
+        _guard: &'p Guard,
+    ) -> Option<Shared<'p, Entry<K>>> {
+        let (segment, shift) = word.segment_there();
+        // SAFETY: As in `find`.
+        let segment = unsafe { Shared::new(segment) }.get();
+        segment.find_further(segment.home(hash, shift), hash, key)
     }
 
     /// Whether this is the dirty that the entry, which is in it, was made for: read does not have it.
@@ -318,7 +349,7 @@ impl<K: Key> Table<K> {
         let hash = entry.hash();
         let (segment, shift) = self.segment(hash, guard);
         let segment = segment.get();
-        segment.locate(entry.as_ptr(), segment.home(hash, shift))
+        segment.locate(entry.as_ptr(), segment.home(hash, shift), tags::of(hash))
     }
 
     /// Whether the table has one segment, a small one.
@@ -328,7 +359,7 @@ impl<K: Key> Table<K> {
 
     /// Whether it has no entries, for sure, and no more than one segment.
     pub(crate) fn is_empty(&self, guard: &Guard) -> bool {
-        self.segments() == 1 && self.segment(0, guard).0.used() == 0
+        self.segments() == 1 && self.segment(0, guard).0.is_empty()
     }
 
     /// Bytes of the table and of the one segment that it has, being empty.
@@ -361,7 +392,7 @@ impl<K: Key> Table<K> {
         // SAFETY: By the contract of the function.
         unsafe {
             let root = self.root();
-            let (first, _) = root.find(0);
+            let (first, _) = root.find(0).segment_there();
             let bytes = free_tree(root, Some(first));
             segment::reset(first);
             self.root = Atomic::new(Word::segment(first, 0).into_raw());

@@ -12,11 +12,11 @@ pub(super) const CHAIN: u64 = 1 << 62;
 const ONES: u64 = 0x0001_0101_0101_0101;
 const HIGHS: u64 = ONES << 7;
 
-/// The tag of a hash: never zero, which marks an empty slot. Low bits, as the top ones choose segment
-/// and bucket.
+/// The tag of a hash: never zero, which marks an empty slot, as it is odd. Low bits, as the top ones
+/// choose segment and bucket; the lowest of hashes is always zero.
 #[inline]
 pub(super) fn of(hash: u32) -> u64 {
-    u64::from(hash & 0x7f | 0x80)
+    u64::from(hash as u8 | 1)
 }
 
 /// The slots that may hold `tag`, as set bits, eight per slot apart. Slots above a match may be
@@ -27,21 +27,29 @@ pub(super) fn matching(word: u64, tag: u64) -> u64 {
     x.wrapping_sub(ONES) & !x & HIGHS
 }
 
-/// The slots in use, in the same form.
+/// The slots in use, in the same form, but for the place of a bit in its byte.
 #[inline]
 pub(super) fn occupied(word: u64) -> u64 {
-    word & HIGHS
+    word & ONES
 }
 
 /// The first slot that is not in use.
+#[inline]
 pub(super) fn first_free(word: u64) -> Option<usize> {
-    match !word & HIGHS {
+    match !word & ONES {
         0 => None,
         free => Some(free.trailing_zeros() as usize / 8),
     }
 }
 
-/// The word with another tag in a slot; zero for none.
-pub(super) fn set(word: u64, slot: usize, tag: u64) -> u64 {
-    word & !(0xff << (slot * 8)) | tag << (slot * 8)
+/// The word with a tag in a slot that was free.
+#[inline]
+pub(super) fn put(word: u64, slot: usize, tag: u64) -> u64 {
+    word | tag << (slot * 8)
+}
+
+/// The word with a slot that is free.
+#[inline]
+pub(super) fn clear(word: u64, slot: usize) -> u64 {
+    word & !(0xff << (slot * 8))
 }

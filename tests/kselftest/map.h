@@ -163,6 +163,16 @@ static inline bool delete(int map, struct bytes key)
 	return run_op(map, SYNCMAP_CMD_DELETE, &op) & SYNCMAP_RESULT_DELETED;
 }
 
+/* Deletes a key with that value; its entry stays where it is, until it is swept. */
+static inline void leave_deleted(int map, struct bytes key, struct bytes old)
+{
+	struct syncmap_op op = new_op(key);
+
+	set_old(&op, old);
+	expect(run_op(map, SYNCMAP_CMD_COMPARE_AND_DELETE, &op) &
+	       SYNCMAP_RESULT_DELETED);
+}
+
 /* Bytes of the value at @buf, or -1 if the key is absent. */
 static inline int load(int map, struct bytes key, void *buf, __u32 len)
 {

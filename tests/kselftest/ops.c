@@ -27,6 +27,11 @@ static void delete_subject(int map)
 	expect(delete(map, text(subject)));
 }
 
+static void leave_subject_deleted(int map)
+{
+	leave_deleted(map, text(subject), text(first));
+}
+
 static void in_an_empty_map(int map)
 {
 	expect_eq(stats(map).entries, 0);
@@ -88,10 +93,24 @@ static void live_after_misses(int map)
 static void deleted_in_read(int map)
 {
 	live_in_read(map);
-	delete_subject(map);
+	leave_subject_deleted(map);
 }
 
 static void deleted_in_both(int map)
+{
+	live_in_both(map);
+	leave_subject_deleted(map);
+}
+
+static void removed_from_read(int map)
+{
+	live_in_read(map);
+	delete_subject(map);
+	expect_eq(stats(map).read_slots, OTHERS);
+	expect_eq(stats(map).sweeps, 0);
+}
+
+static void removed_from_both(int map)
 {
 	live_in_both(map);
 	delete_subject(map);
@@ -257,6 +276,8 @@ static const struct state states[] = {
 	{ "key promoted by misses", live_after_misses, true },
 	{ "key deleted in read", deleted_in_read, false },
 	{ "key deleted in read and dirty", deleted_in_both, false },
+	{ "key removed from read", removed_from_read, false },
+	{ "key removed from read and dirty", removed_from_both, false },
 	{ "key deleted only in dirty", deleted_only_in_dirty, false },
 	{ "key expunged", expunged, false },
 	{ "key expunged and promoted away", expunged_and_promoted, false },

@@ -142,7 +142,8 @@ static inline void set_scene(struct scene *scene, enum situation situation,
 		store_slot(scene, 0, bytes(old_block, sizes->old));
 	promote(scene);
 	if (situation == DELETED || situation == EXPUNGED) {
-		expect(delete(scene->map, scene->keys[0]));
+		leave_deleted(scene->map, scene->keys[0],
+			      bytes(old_block, sizes->old));
 		slot_clear(&scene->slots[0]);
 	}
 	if (situation == NEW_BESIDE_DIRTY || situation == EXPUNGED)

@@ -72,7 +72,7 @@ number!(Good, Truncated, Constant, Mixed);
 /// A key whose hash is chosen.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Chosen {
-    /// Tables use the upper half.
+    /// Tables use the first 31 bits.
     pub(crate) hash: u64,
     pub(crate) number: u64,
 }
@@ -101,6 +101,8 @@ unsafe impl Stored for Chosen {
 
 impl Key for Chosen {
     type Memo = ();
+
+    const IS_WORD: bool = true;
 
     fn query<'a>(input: &'a Chosen) -> &'a Chosen {
         input

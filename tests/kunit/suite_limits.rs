@@ -17,8 +17,8 @@ use crate::context::atomically;
 use crate::keys::{Constant, Good, Number};
 use crate::program::{Answer, Op, Step, Subject};
 use crate::support::{
-    self, delete, dump, fill, has, numbers, report, shape, sleep, store, text, value, Numbers,
-    Random, QUIET,
+    self, delete, dump, fill, has, leave_deleted, numbers, report, shape, sleep, store, text,
+    value, Numbers, Random, QUIET,
 };
 use crate::threads::{run_threads, under_a_reader, Deadline};
 use crate::values::{counted, Tracked};
@@ -195,7 +195,7 @@ fn superseded(same: bool) -> Result {
         fill(&one, 0..80)?;
         one.promote_now();
         fill(&other, 0..4)?;
-        delete(&one, 0..15)?;
+        leave_deleted(&one, 0..15)?;
         store(&one, 80, 80)?;
         check_eq!(text(&shape(&one, 0).0), "E-a");
         support::bytes(&one);
@@ -751,7 +751,7 @@ mod tests {
                 one.promote_now();
                 fill(&other, 0..4)?;
                 // So few that they are not swept at once.
-                delete(&one, 0..15)?;
+                leave_deleted(&one, 0..15)?;
                 support::bytes(&one);
                 check_eq!(one.stats().read_slots, 80);
                 shared.leave(0)?;
@@ -794,7 +794,7 @@ mod tests {
             fill(&busy, 0..4)?;
             // The next key needs a segment.
             fill(&other, 0..7)?;
-            delete(&one, 0..80)?;
+            leave_deleted(&one, 0..80)?;
             support::bytes(&one);
             check_eq!(one.stats().read_slots, 400);
             // For a few values, but not for that.

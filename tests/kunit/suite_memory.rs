@@ -9,7 +9,8 @@ use syncmap::Options;
 use crate::keys::{Good, Number};
 use crate::scaled;
 use crate::support::{
-    bytes, delete, eventually, fill, filled, numbers, sleep, store, value, QUIET,
+    bytes, delete, eventually, fill, filled, has, leave_deleted, numbers, sleep, store, value,
+    QUIET,
 };
 use crate::values::{counted, Census, Tracked};
 
@@ -119,17 +120,43 @@ mod tests {
         })
     }
 
+    /// While read is dirty, the entry of a key that is deleted goes at once; only segments that are nearly
+    /// empty are left to the worker.
+    #[test]
+    fn removes_at_once() -> Result {
+        counted(|| {
+            let keys = scaled(1000).max(200);
+            let left = keys / 10;
+            let map = filled::<Good>(0..keys, Options::default())?;
+            let full = bytes(&map);
+            delete(&map, 0..1)?;
+            let stats = map.stats();
+            check_eq!((stats.read_slots as u64, stats.sweeps), (keys - 1, 0));
+            // Keys that only dirty has, among others.
+            fill(&map, keys..keys + 50)?;
+            delete(&map, left..keys + 50)?;
+            map.promote_now();
+            check_eq!(map.stats().read_slots as u64, left - 1);
+            has(&map, 1..left)?;
+            check!(
+                eventually(2000, || map.stats().bytes < full / 4),
+                "segments do not come back"
+            );
+            has(&map, 1..left)
+        })
+    }
+
     /// About a second after the last delete, although nobody stores any more.
     #[test]
     fn sweeps_by_itself() -> Result {
         counted(|| {
             let map = filled::<Good>(0..40, Options::default())?;
-            delete(&map, 0..3)?;
+            leave_deleted(&map, 0..3)?;
             sleep(300);
             check_eq!(map.stats().read_slots, 40, "too early");
             check!(eventually(2000, || map.stats().read_slots == 37), "never");
             // And once more.
-            delete(&map, 3..6)?;
+            leave_deleted(&map, 3..6)?;
             check!(
                 eventually(2000, || map.stats().read_slots == 34),
                 "never again"
@@ -146,7 +173,7 @@ mod tests {
             let left = keys / 10;
             let map = filled::<Good>(0..keys, Options::default())?;
             let full = bytes(&map);
-            delete(&map, left..keys)?;
+            leave_deleted(&map, left..keys)?;
             check!(
                 eventually(700, || map.stats().read_slots as u64 <= keys * 3 / 4),
                 "not early"

@@ -7,7 +7,7 @@ use kernel::fmt;
 use kernel::prelude::*;
 use kernel::time::delay::fsleep;
 use kernel::time::Delta;
-use syncmap::inspect::{Dirty, EntryState, Where};
+use syncmap::inspect::{Dirty, EntryState, Stats, Where};
 use syncmap::{Limits, Options, SyncMap};
 
 use crate::keys::Number;
@@ -124,6 +124,18 @@ pub(crate) fn fill<K: Number>(map: &Numbers<K>, keys: impl IntoIterator<Item = u
 pub(crate) fn delete<K: Number>(map: &Numbers<K>, keys: impl IntoIterator<Item = u64>) -> Result {
     for key in keys {
         check!(map.delete(&K::make(key)), "{}", key);
+    }
+    Ok(())
+}
+
+/// Deletes keys, all of which are there, so that their entries stay until they are swept.
+pub(crate) fn leave_deleted<K: Number>(
+    map: &Numbers<K>,
+    keys: impl IntoIterator<Item = u64>,
+) -> Result {
+    for key in keys {
+        let deleted = map.compare_and_delete_with(&K::make(key), |_| true);
+        check!(deleted.is_some(), "{}", key);
     }
     Ok(())
 }
@@ -257,7 +269,7 @@ impl Random {
 
 /// The tables are as they should be, if these keys, and no others, are live: each table has a key once,
 /// and counts it; and what is in both agrees (I1, I3). Nothing else may use the map meanwhile, but the
-/// worker may promote.
+/// worker may promote and sweep.
 pub(crate) fn audit<K: Number>(map: &Numbers<K>, live: &[bool]) -> Result {
     loop {
         let before = map.stats();
@@ -279,7 +291,8 @@ pub(crate) fn audit<K: Number>(map: &Numbers<K>, live: &[bool]) -> Result {
             }
         });
         let after = map.stats();
-        if after.promotions != before.promotions {
+        let work = |s: &Stats| (s.promotions, s.expunged, s.read_slots, s.dirty_slots);
+        if work(&after) != work(&before) {
             continue;
         }
         check_eq!(wrong, None, "is twice in a table, or unknown");

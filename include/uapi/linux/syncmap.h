@@ -295,14 +295,15 @@ struct syncmap_info {
  * included
  * @retired_bytes: out: the part of @bytes that awaits a grace period
  * @read_slots: out: entries that the read table refers to, deleted ones
- * included
+ * included; perhaps less than that while the dirty table is the same one
  * @dirty_slots: out: the same of the dirty table; 0 while there is none
  * @amended: out: 1 if there is a dirty table with keys that read lacks
  * @__reserved: out: 0
  * @misses: out: lookups that missed the read table and had to look further,
  * since the map was made
  * @promotions: out: times the dirty table became the read table
- * @expunged: out: entries expunged so far
+ * @expunged: out: entries of deleted keys that new dirty tables, and
+ * sweeps, have left out so far
  * @sweeps: out: sweeps that freed deleted keys
  */
 struct syncmap_stats {

@@ -40,6 +40,7 @@ fn pointer(value: *mut c_void) -> Result<Pointer> {
 /// # Safety
 ///
 /// See the top of [`capi`](super).
+#[inline(always)]
 unsafe fn passed<'m>(map: *const Head, key: *const c_void, len: usize) -> Result<AnyKey<'m>> {
     // SAFETY: By the contract of the function.
     unsafe { Passed::new(map)?.key(key, len) }
@@ -175,7 +176,7 @@ unsafe extern "C" fn __syncmap_store(
     gfp: gfp_t,
 ) -> *mut c_void {
     // SAFETY: By the contract of the function.
-    unsafe { store(map, key, len, value, AnyMemory::Gfp(gfp)) }
+    unsafe { store(map, key, len, value, AnyMemory::of_gfp(gfp)) }
 }
 
 /// # Safety
@@ -189,17 +190,31 @@ pub(super) unsafe fn store(
     value: *mut c_void,
     memory: AnyMemory<'_>,
 ) -> *mut c_void {
-    let store = || {
-        // SAFETY: By the contract of the function.
-        let key = unsafe { passed(map, key, len)? };
-        let value = pointer(value)?;
-        let old = with_key!(key, |map, key| {
-            let stored = map.swap_prepared(key, value, memory.typed()?);
-            stored.map_err(|e| e.error)?
-        });
-        Ok(found(old))
+    let value = match pointer(value) {
+        Ok(value) => value,
+        Err(error) => return err_ptr(error),
     };
-    pointer_or_error(store())
+    // SAFETY: By the contract of the function.
+    match unsafe { passed(map, key, len) } {
+        Ok(key) => with_key!(key, |map, key| store_typed(map, key, value, memory)),
+        Err(error) => err_ptr(error),
+    }
+}
+
+/// Not inlined, like the other functions that are for keys of one kind: those for the others would need
+/// more registers.
+#[inline(never)]
+fn store_typed<'k, K: KeyOfKind>(
+    map: &Map<K, Borrowed>,
+    key: K::Input<'k>,
+    value: Pointer,
+    memory: AnyMemory<'_>,
+) -> *mut c_void {
+    let stored = memory.typed().and_then(|memory| {
+        let stored = map.swap_prepared(key, value, memory);
+        stored.map_err(|e| e.error)
+    });
+    stored.map_or_else(err_ptr, found)
 }
 
 /// # Safety
@@ -214,7 +229,7 @@ unsafe extern "C" fn __syncmap_load_or_store(
     gfp: gfp_t,
 ) -> *mut c_void {
     // SAFETY: By the contract of the function.
-    unsafe { load_or_store(map, key, len, value, AnyMemory::Gfp(gfp)) }
+    unsafe { load_or_store(map, key, len, value, AnyMemory::of_gfp(gfp)) }
 }
 
 /// # Safety
@@ -267,12 +282,16 @@ unsafe extern "C" fn syncmap_load_and_delete(
     key: *const c_void,
     len: usize,
 ) -> *mut c_void {
-    let delete = || {
-        // SAFETY: By the contract of the function.
-        let key = unsafe { passed(map, key, len)? };
-        Ok(found(with_query!(key, |map, key| map.load_and_delete(key))))
-    };
-    pointer_or_error(delete())
+    // SAFETY: By the contract of the function.
+    match unsafe { passed(map, key, len) } {
+        Ok(key) => with_query!(key, |map, key| delete_typed(map, key)),
+        Err(error) => err_ptr(error),
+    }
+}
+
+#[inline(never)]
+fn delete_typed<K: KeyOfKind>(map: &Map<K, Borrowed>, key: &K::Ref) -> *mut c_void {
+    found(map.load_and_delete(key))
 }
 
 /// # Safety

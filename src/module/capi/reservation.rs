@@ -14,7 +14,6 @@ use syncmap::value::Borrowed;
 use super::map::{load_or_store, store};
 use super::typed::{Any, Head, KeyOfKind, Passed};
 use super::{err_ptr, is_err_or_null};
-use crate::abi;
 
 /// Memory for new keys of a map of any kind.
 ///
@@ -25,19 +24,32 @@ pub(super) enum AnyReservation {
     Bytes(Reservation<'static, Bytes, Borrowed>),
 }
 
-/// Where C has the memory for a new key come from.
+/// Where C has the memory for a new key come from. Two words, so that it is passed in registers.
 #[derive(Clone, Copy)]
-pub(super) enum AnyMemory<'r> {
-    Gfp(gfp_t),
-    Reserved(&'r AnyReservation),
+pub(super) struct AnyMemory<'r> {
+    gfp: gfp_t,
+    reservation: Option<&'r AnyReservation>,
 }
 
 impl<'r> AnyMemory<'r> {
+    pub(super) fn of_gfp(gfp: gfp_t) -> Self {
+        let reservation = None;
+        Self { gfp, reservation }
+    }
+
+    fn of(reservation: &'r AnyReservation) -> Self {
+        Self {
+            gfp: 0,
+            reservation: Some(reservation),
+        }
+    }
+
     /// The same for keys of one kind; `EINVAL` if those of the reservation are of another.
+    #[inline]
     pub(super) fn typed<'m, K: KeyOfKind>(self) -> Result<Memory<'r, 'm, K, Borrowed>> {
-        match self {
-            AnyMemory::Gfp(gfp) => Ok(Memory::Flags(gfp::from_c(gfp))),
-            AnyMemory::Reserved(any) => K::reservation(any).map(Memory::Reserved).ok_or(EINVAL),
+        match self.reservation {
+            None => Ok(Memory::Flags(gfp::from_c(self.gfp))),
+            Some(any) => K::reservation(any).map(Memory::Reserved).ok_or(EINVAL),
         }
     }
 }
@@ -55,11 +67,7 @@ unsafe extern "C" fn __syncmap_reserve(
     let reserve = || {
         // SAFETY: By the contract of the function, longer than it is used.
         let map: Passed<'static> = unsafe { Passed::new(map)? };
-        let fits = match map.head().key_len() {
-            0 => (1..=abi::KEY_MAX).contains(&len),
-            fixed => len == fixed,
-        };
-        if keys == 0 || !fits {
+        if keys == 0 || !map.head().fits(len) {
             return Err(EINVAL);
         }
         let (keys, flags) = (keys as usize, gfp::from_c(gfp));
@@ -91,7 +99,7 @@ unsafe fn reserved<'r>(reservation: *const AnyReservation) -> Result<AnyMemory<'
     match NonNull::new(reservation.cast_mut()) {
         Some(reservation) if !is_err_or_null(reservation.as_ptr()) => {
             // SAFETY: By the contract of the function.
-            Ok(AnyMemory::Reserved(unsafe { reservation.as_ref() }))
+            Ok(AnyMemory::of(unsafe { reservation.as_ref() }))
         }
         _ => Err(EINVAL),
     }

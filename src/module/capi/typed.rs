@@ -53,8 +53,12 @@ pub(super) struct Head {
 }
 
 impl Head {
-    pub(super) fn key_len(&self) -> usize {
-        self.key_len
+    /// Whether a key may be that long.
+    pub(super) fn fits(&self, len: usize) -> bool {
+        match self.key_len {
+            0 => (1..=abi::KEY_MAX).contains(&len),
+            fixed => len == fixed,
+        }
     }
 }
 
@@ -203,6 +207,7 @@ impl<'m> Passed<'m> {
         Some(unsafe { &self.0.cast::<Typed<K>>().as_ref().map })
     }
 
+    #[inline(always)]
     pub(super) fn any(self) -> Any<'m> {
         match (self.typed(), self.typed(), self.typed()) {
             (Some(map), _, _) => Any::U32(map),
@@ -218,24 +223,28 @@ impl<'m> Passed<'m> {
     /// # Safety
     ///
     /// See the top of [`capi`](super).
+    #[inline(always)]
     pub(super) unsafe fn key(self, key: *const c_void, len: usize) -> Result<AnyKey<'m>> {
-        let fits = match self.head().key_len {
-            0 => (1..=abi::KEY_MAX).contains(&len),
-            fixed => len == fixed,
-        };
-        if key.is_null() || !fits {
+        if key.is_null() {
             return Err(EINVAL);
         }
-        Ok(match self.any() {
-            // SAFETY: By the contract of the function; the length was checked.
-            Any::U32(map) => AnyKey::U32(map, unsafe { key.cast::<u32>().read_unaligned() }),
+        match self.any() {
+            // SAFETY: By the contract of the function, and the length.
+            Any::U32(map) if len == size_of::<u32>() => Ok(AnyKey::U32(map, unsafe {
+                key.cast::<u32>().read_unaligned()
+            })),
             // SAFETY: As above.
-            Any::U64(map) => AnyKey::U64(map, unsafe { key.cast::<u64>().read_unaligned() }),
-            Any::Bytes(map) => {
+            Any::U64(map) if len == size_of::<u64>() => Ok(AnyKey::U64(map, unsafe {
+                key.cast::<u64>().read_unaligned()
+            })),
+            Any::Bytes(map) if self.head().fits(len) => {
                 // SAFETY: As above.
-                AnyKey::Bytes(map, unsafe { core::slice::from_raw_parts(key.cast(), len) })
+                Ok(AnyKey::Bytes(map, unsafe {
+                    core::slice::from_raw_parts(key.cast(), len)
+                }))
             }
-        })
+            _ => Err(EINVAL),
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 
 use kernel::ffi::c_ulong;
 
-use super::{Entries, Segment, Spot};
+use super::{Entries, Segment, Size, Spot, FEW, SPARSE};
 use crate::atomic::write_once;
 use crate::entry::Entry;
 use crate::hash::Key;
@@ -66,13 +66,20 @@ impl<'p, K: Key> LockedSegment<'p, K> {
     }
 
     /// Finds the entry of a key, here or in the rest of the chain.
+    #[inline(always)]
     pub(crate) fn find(&self, hash: u32, key: &K::Ref) -> Option<Shared<'p, Entry<K>>> {
         let segment = self.segment.get();
-        let mut probe = segment.probe(segment.home(hash, self.shift), tags::of(hash));
-        probe.find(|entry| Entry::is(entry.as_ptr(), entry.get(), hash, key))
+        let (home, tag) = (segment.home(hash, self.shift), tags::of(hash));
+        let candidates = segment.candidates(home, tag);
+        let found = candidates.find(|entry| Entry::is(entry.as_ptr(), entry.get(), hash, key));
+        match found {
+            None if candidates.go_on() => segment.find_further(home, hash, key),
+            found => found,
+        }
     }
 
     /// Links an entry. The caller has seen that there is a slot left, and that the key is not in the table.
+    #[inline(always)]
     pub(crate) fn insert(&self, entry: Shared<'_, Entry<K>>) {
         let (segment, hash) = (self.segment.get(), entry.hash());
         segment.insert(
@@ -85,7 +92,19 @@ impl<'p, K: Key> LockedSegment<'p, K> {
     /// Where this very entry is, here or in the rest of the chain.
     pub(crate) fn locate(&self, entry: Shared<'_, Entry<K>>) -> Option<Spot<'p, K>> {
         let segment = self.segment.get();
-        segment.locate(entry.as_ptr(), segment.home(entry.hash(), self.shift))
+        let hash = entry.hash();
+        segment.locate(
+            entry.as_ptr(),
+            segment.home(hash, self.shift),
+            tags::of(hash),
+        )
+    }
+
+    /// Whether the entry that has just been unlinked was the one that made a table of such segments one that
+    /// should have fewer.
+    pub(crate) fn has_become_sparse(&self) -> bool {
+        let used = self.segment.used();
+        self.segment.size() == Size::Large && (used + 1 == SPARSE || used == FEW)
     }
 
     /// All its entries, and those of the rest of the chain.

@@ -82,10 +82,26 @@ impl<'m, K: Key> SegmentBox<'m, K> {
         }
     }
 
-    /// Links an entry.
-    pub(in crate::table) fn insert(&self, entry: Shared<'_, Entry<K>>, hash: u32, shift: u32) {
-        let home = self.segment.home(hash, shift);
-        self.segment.insert(entry.as_ptr(), home, tags::of(hash));
+    /// Links an entry, for which there is a slot.
+    ///
+    /// What [`Segment::insert`] does where others look on, by plain accesses.
+    #[inline(always)]
+    pub(in crate::table) fn insert(&mut self, entry: Shared<'_, Entry<K>>, hash: u32, shift: u32) {
+        let segment = &mut *self.segment;
+        let home = segment.home(hash, shift);
+        *segment.head.used.get_mut() += 1;
+        let bucket = segment.buckets.get_mut(home);
+        if !bucket.is_some_and(|bucket| bucket.insert_unshared(entry, hash)) {
+            self.insert_further(entry, hash, home);
+        }
+    }
+
+    #[inline(never)]
+    fn insert_further(&mut self, entry: Shared<'_, Entry<K>>, hash: u32, home: usize) {
+        let (before, after) = self.segment.buckets.split_at_mut(home + 1);
+        let mut further = Iterator::chain(after.iter_mut(), before.iter_mut());
+        let inserted = further.any(|bucket| bucket.insert_unshared(entry, hash));
+        debug_assert!(inserted, "a full segment");
     }
 
     /// Makes it a copy of another segment of its size, without the entries that `keep` does not want;
@@ -111,7 +127,7 @@ impl<'m, K: Key> SegmentBox<'m, K> {
                     *to = Atomic::new(entry.as_ptr());
                     used += 1;
                 } else {
-                    word = tags::set(word, i, 0);
+                    word = tags::clear(word, i);
                     dropped += 1;
                 }
             }
@@ -148,6 +164,22 @@ impl<'m, K: Key> SegmentBox<'m, K> {
     pub(in crate::table) fn publish(self) -> NonNull<Segment<K>> {
         self.charge.keep();
         NonNull::from(KBox::leak(self.segment))
+    }
+}
+
+impl<K: Key> Bucket<K> {
+    /// What [`Bucket::insert`] does where others look on.
+    #[inline(always)]
+    fn insert_unshared(&mut self, entry: Shared<'_, Entry<K>>, hash: u32) -> bool {
+        let word = *self.tags.get_mut();
+        let place = tags::first_free(word).and_then(|i| Some((i, self.slots.get_mut(i)?)));
+        let Some((i, slot)) = place else {
+            self.tags = Atomic::new(word | tags::MORE);
+            return false;
+        };
+        *slot = Atomic::new(entry.as_ptr().as_ptr());
+        self.tags = Atomic::new(tags::put(word, i, tags::of(hash)));
+        true
     }
 }
 

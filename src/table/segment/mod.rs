@@ -33,8 +33,8 @@ use crate::reclaim::Link;
 pub(crate) use lock::LockedSegment;
 pub(crate) use memory::{free, SegmentBox};
 pub(super) use memory::{reset, retired};
+pub(super) use probe::Candidates;
 pub(crate) use probe::Entries;
-pub(super) use probe::Probe;
 
 /// Entries in a bucket.
 pub(super) const SLOTS: usize = 7;
@@ -47,6 +47,12 @@ pub(crate) const FULL: usize = SLOTS * BUCKETS * 4 / 5;
 
 /// Slots of a full segment that are left for keys whose memory was reserved.
 pub(crate) const SLACK: usize = SLOTS * BUCKETS - FULL;
+
+/// Entries of a segment of which a table has too many segments, if they have no more on average.
+pub(super) const SPARSE: usize = FULL / 3;
+
+/// Entries for which a small segment will do for a while.
+pub(super) const FEW: usize = SLOTS / 2;
 
 /// How large a segment is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -128,6 +134,18 @@ pub struct Segment<K: Key> {
     buckets: [Bucket<K>],
 }
 
+/// The home of a hash, in a large segment for hashes that agree in their first `shift` bits.
+///
+/// Monotonous: a greater hash never has a home before that of a smaller one. With a shift of 31, it is
+/// the first bucket for all hashes, which are even: so a lookup need not know whether a segment is small.
+/// Shifts by the lowest five bits of `shift`.
+#[inline(always)]
+pub(super) fn home(hash: u32, shift: u32) -> usize {
+    // The bits that follow, taken as a fraction, of the number of buckets.
+    let fraction = u64::from(hash.wrapping_shl(shift));
+    (fraction.wrapping_mul(BUCKETS as u64) >> 32) as usize
+}
+
 /// The segment that begins with a head, which is of that size.
 #[inline]
 pub(super) fn with_head<K: Key>(head: NonNull<Head>, size: Size) -> NonNull<Segment<K>> {
@@ -139,7 +157,7 @@ pub(super) fn with_head<K: Key>(head: NonNull<Head>, size: Size) -> NonNull<Segm
 /// Where an entry is.
 pub(crate) struct Spot<'t, K: Key> {
     segment: &'t Segment<K>,
-    bucket: usize,
+    bucket: &'t Bucket<K>,
     slot: usize,
 }
 
@@ -159,13 +177,12 @@ impl<K: Key> Segment<K> {
     }
 
     /// The home of a hash, in a segment for hashes that agree in their first `shift` bits.
-    ///
-    /// Monotonous: a greater hash never has a home before that of a smaller one.
     #[inline(always)]
     pub(super) fn home(&self, hash: u32, shift: u32) -> usize {
-        // The bits that follow, taken as a fraction, of the number of buckets.
-        let fraction = u64::from(hash.wrapping_shl(shift));
-        (fraction.wrapping_mul(self.buckets.len() as u64) >> 32) as usize
+        match self.size() {
+            Size::Small => 0,
+            Size::Large => home(hash, shift),
+        }
     }
 
     /// The least hash with a home behind that of a hash; `None` if that is the last one.
@@ -192,17 +209,13 @@ impl<K: Key> Segment<K> {
         unsafe { self.buckets.get_unchecked(home) }
     }
 
-    /// Announces a change of the segment.
-    #[inline]
-    pub(super) fn prefetch_head(&self) {
-        prefetch(&self.head);
-    }
-
     /// Announces a look at all entries but those of the rest of the chain: in memory they are far
     /// apart, and to wait for one after the other takes long.
     pub(super) fn prefetch_entries(&self) {
-        for slot in self.buckets.iter().flat_map(|bucket| &bucket.slots) {
-            prefetch(read_once(slot).cast_const());
+        for bucket in &self.buckets {
+            for slot in &bucket.slots {
+                prefetch(read_once(slot).cast_const());
+            }
         }
     }
 
@@ -293,6 +306,13 @@ impl<K: Key> Segment<K> {
         read_once(&self.head.used)
     }
 
+    /// Whether there is none. Who sees that sees that the keys which were there are gone.
+    pub(super) fn is_empty(&self) -> bool {
+        // Acquire: pairs with the exchange by which whoever has emptied a slot made its entry Expunged before
+        // (litmus: emptied-slot).
+        load_acquire(&self.head.used) == 0
+    }
+
     /// Whether another entry, whatever its home, is to go elsewhere.
     pub(super) fn is_full(&self) -> bool {
         self.used() >= self.size().full()
@@ -300,43 +320,55 @@ impl<K: Key> Segment<K> {
 
     /// Puts an entry in its place. The caller may change the segment, and has seen that it has a slot
     /// left.
+    #[inline(always)]
     fn insert(&self, entry: NonNull<Entry<K>>, home: usize, tag: u64) {
-        for (_, bucket) in self.buckets_from(home) {
-            let word = read_once(&bucket.tags);
-            let Some(i) = tags::first_free(word) else {
-                // Release, like all stores here: whoever sees the mark looks further, and sees what
-                // belongs to the tags that it is stored with (litmus: shared-tags).
-                store_release(&bucket.tags, word | tags::MORE);
-                continue;
-            };
-            // Tag before pointer, each Release, pairing with the acquires in `Probe`: the key is there
-            // from the store of the pointer on. Who sees that, perhaps because the slot had the same tag
-            // before, sees the entry, and finds it again (litmus: insert, reused-slot).
-            store_release(&bucket.tags, tags::set(word, i, tag));
-            if let Some(slot) = bucket.slots.get(i) {
-                store_release(slot, entry.as_ptr());
-            }
-            write_once(&self.head.used, self.used() + 1);
-            return;
+        if !self.bucket(home).insert(entry, tag) {
+            self.insert_further(entry, home, tag);
         }
-        debug_assert!(false, "a full segment");
+        write_once(&self.head.used, self.used() + 1);
+    }
+
+    #[inline(never)]
+    fn insert_further(&self, entry: NonNull<Entry<K>>, home: usize, tag: u64) {
+        let mut further = self.buckets_from(home).skip(1);
+        let inserted = further.any(|(_, bucket)| bucket.insert(entry, tag));
+        debug_assert!(inserted, "a full segment");
     }
 
     /// Finds the place of this very entry, here or in the rest of the chain. The caller may change the
     /// segment.
+    #[inline]
     pub(super) fn locate<'p>(
         &'p self,
         entry: NonNull<Entry<K>>,
         home: usize,
+        tag: u64,
     ) -> Option<Spot<'p, K>> {
-        let mut segment = Some(self);
-        while let Some(here) = segment {
-            for (at, bucket) in here.buckets_from(home) {
-                let slot = |s: &Atomic<*mut Entry<K>>| read_once(s) == entry.as_ptr();
-                if let Some(slot) = bucket.slots.iter().position(slot) {
+        let bucket = self.bucket(home);
+        match bucket.locate(entry, tag) {
+            Some(slot) => Some(Spot {
+                segment: self,
+                bucket,
+                slot,
+            }),
+            None => self.locate_further(entry, home, tag),
+        }
+    }
+
+    #[inline(never)]
+    fn locate_further<'p>(
+        &'p self,
+        entry: NonNull<Entry<K>>,
+        home: usize,
+        tag: u64,
+    ) -> Option<Spot<'p, K>> {
+        let mut next = Some(self);
+        while let Some(segment) = next {
+            for (_, bucket) in segment.buckets_from(home) {
+                if let Some(slot) = bucket.locate(entry, tag) {
                     return Some(Spot {
-                        segment: here,
-                        bucket: at,
+                        segment,
+                        bucket,
                         slot,
                     });
                 }
@@ -344,20 +376,58 @@ impl<K: Key> Segment<K> {
                     break;
                 }
             }
-            segment = here.next().map(Shared::get);
+            next = segment.next().map(Shared::get);
         }
         None
+    }
+}
+
+impl<K: Key> Bucket<K> {
+    /// The slot of an entry that has that tag. The caller may change the segment.
+    #[inline]
+    fn locate(&self, entry: NonNull<Entry<K>>, tag: u64) -> Option<usize> {
+        let mut left = tags::matching(read_once(&self.tags), tag);
+        while left != 0 {
+            let slot = left.trailing_zeros() as usize / 8;
+            if self
+                .slots
+                .get(slot)
+                .is_some_and(|s| read_once(s) == entry.as_ptr())
+            {
+                return Some(slot);
+            }
+            left &= left.wrapping_sub(1);
+        }
+        None
+    }
+
+    /// Puts an entry into a slot that is free; whether there was one. If not, whoever looks for it shall look
+    /// further. The caller may change the segment.
+    #[inline]
+    fn insert(&self, entry: NonNull<Entry<K>>, tag: u64) -> bool {
+        let word = read_once(&self.tags);
+        let place = tags::first_free(word).and_then(|i| Some((i, self.slots.get(i)?)));
+        let Some((i, slot)) = place else {
+            // Release, like all stores here: whoever sees the mark looks further, and sees what
+            // belongs to the tags that it is stored with (litmus: shared-tags).
+            store_release(&self.tags, word | tags::MORE);
+            return false;
+        };
+        // Tag before pointer, each Release, pairing with the acquires in `Candidates`: the key is there
+        // from the store of the pointer on. Who sees that, perhaps because the slot had the same tag
+        // before, sees the entry, and finds it again (litmus: insert, reused-slot).
+        store_release(&self.tags, tags::put(word, i, tag));
+        store_release(slot, entry.as_ptr());
+        true
     }
 }
 
 impl<K: Key> Spot<'_, K> {
     /// Empties a place, if it is not empty already. The caller may change the segment: see
     /// [`LockedSegment`].
+    #[inline]
     pub(crate) fn empty(self) {
-        let Some(bucket) = self.segment.buckets.get(self.bucket) else {
-            return;
-        };
-        let Some(slot) = bucket.slots.get(self.slot) else {
+        let Some(slot) = self.bucket.slots.get(self.slot) else {
             return;
         };
         if read_once(slot).is_null() {
@@ -365,8 +435,8 @@ impl<K: Key> Spot<'_, K> {
         }
         // Readers that still have the tag find null and go on (litmus: emptied-slot, shared-tags).
         store_release(slot, null_mut());
-        let word = tags::set(read_once(&bucket.tags), self.slot, 0);
-        store_release(&bucket.tags, word);
+        let word = tags::clear(read_once(&self.bucket.tags), self.slot);
+        store_release(&self.bucket.tags, word);
         let used = &self.segment.head.used;
         write_once(used, read_once(used) - 1);
     }

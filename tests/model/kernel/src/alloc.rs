@@ -3,9 +3,10 @@
 //! Memory.
 
 use core::alloc::Layout;
+use core::ffi::c_void;
 use core::ops::{BitOr, Deref, DerefMut};
 use core::pin::Pin;
-use core::ptr::NonNull;
+use core::ptr::{null_mut, NonNull};
 use pinned_init::PinInit;
 
 use crate::bindings::{self, gfp_t};
@@ -77,6 +78,14 @@ pub trait Allocator {
         // SAFETY: By the contract of the function.
         unsafe { machine::free(memory) }
     }
+}
+
+/// `kmalloc()`, as `helpers.c` has it.
+#[no_mangle]
+extern "C" fn syncmap_helper_kmalloc(size: usize, gfp: bindings::gfp_t) -> *mut c_void {
+    let layout = Layout::from_size_align(size, align_of::<u64>()).expect("it is small");
+    let memory = allocator::Kmalloc::alloc(layout, Flags(gfp), NumaNode::NO_NODE);
+    memory.map_or(null_mut(), |memory| memory.cast().as_ptr())
 }
 
 /// The allocators.

@@ -69,6 +69,14 @@ pub unsafe fn get_random_bytes(to: *mut c_void, len: usize) {
 ///
 /// `memory` comes from an allocator, and is not used any more.
 pub unsafe fn kvfree(memory: *mut c_void) {
+    // SAFETY: By the contract of the function.
+    unsafe { kfree(memory) }
+}
+
+/// # Safety
+///
+/// As [`kvfree`].
+pub unsafe fn kfree(memory: *mut c_void) {
     if let Some(memory) = NonNull::new(memory.cast()) {
         // SAFETY: By the contract of the function.
         unsafe { machine::free(memory) }

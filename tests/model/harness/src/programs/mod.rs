@@ -14,6 +14,7 @@ mod expunged;
 mod limits;
 mod memory;
 mod promotions;
+mod removals;
 mod reservations;
 mod segments;
 mod states;
@@ -141,6 +142,7 @@ pub fn all() -> impl Iterator<Item = &'static Small> {
         promotions::PROGRAMS,
         tables::PROGRAMS,
         sweeps::PROGRAMS,
+        removals::PROGRAMS,
         clear::PROGRAMS,
         limits::PROGRAMS,
         memory::PROGRAMS,

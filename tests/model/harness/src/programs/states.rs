@@ -44,7 +44,8 @@ pub fn amended(a: &mut Actor<'_>) {
 /// A in read, Deleted.
 pub fn deleted(a: &mut Actor<'_>) {
     read(a);
-    a.delete(A);
+    // A map that sweeps would remove it at once if it were deleted as usual.
+    a.compare_and_delete(A, 1);
 }
 
 /// A in read, Expunged; B in both tables, C in dirty only.
@@ -67,7 +68,7 @@ pub fn settling(a: &mut Actor<'_>) {
     a.section(|a| {
         a.interrupt(|a| {
             a.map.promote_now();
-            a.delete(A);
+            a.compare_and_delete(A, 2);
             a.store(D, 1);
         });
     });

@@ -91,6 +91,11 @@ impl<T> Atomic<T> {
         Atomic(UnsafeCell::new(value))
     }
 
+    /// What is in it, for who has it to himself.
+    pub fn get_mut(&mut self) -> &mut T {
+        self.0.get_mut()
+    }
+
     /// The one that is there.
     ///
     /// # Safety
