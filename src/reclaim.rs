@@ -34,10 +34,9 @@ const FREE_BATCH: usize = 32;
 /// The list link that every retirable object begins with.
 ///
 /// Changing a link takes the right to retire the object (I6): it belongs to the holder of the map's
-/// lock, or, if that is an entry that is on no list, of the lock of its segment in dirty, if it is in no
-/// other one; then to the thread that
-/// retires the object, then to the reclaimer. It passes by the Full
-/// exchanges on `Reclaimer::next`.
+/// lock, or, if that is an entry that is on no list, and in one segment only, of that segment's; then to
+/// the thread that retires the object, then to the reclaimer. It passes by the Full exchanges on
+/// `Reclaimer::next`.
 #[repr(transparent)]
 pub struct Link(Atomic<*mut Link>);
 

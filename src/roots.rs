@@ -164,15 +164,7 @@ impl<K: Key> Roots<K> {
     #[inline]
     fn lookup_in_dirty<'g>(&self, hash: u32, key: &K::Ref, guard: &'g Guard) -> Found<'g, K> {
         let dirty = self.dirty(guard);
-        Self::found_in(dirty, dirty.find(hash, key, guard))
-    }
-
-    #[inline]
-    fn found_in<'g>(
-        dirty: Shared<'g, Table<K>>,
-        entry: Option<Shared<'g, Entry<K>>>,
-    ) -> Found<'g, K> {
-        match entry {
+        match dirty.find(hash, key, guard) {
             Some(entry) if dirty.bore(&entry) => Found::Dirty(entry, dirty),
             Some(entry) => Found::Read(entry, dirty),
             None => Found::Missed(dirty),
