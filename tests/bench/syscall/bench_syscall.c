@@ -11,7 +11,8 @@
  *
  * bpf(2) has no batch of lookups: BPF_MAP_LOOKUP_BATCH takes no keys, it walks.
  * So sys-batch-lookup-256 is 256 calls there, and sys-walk-256 compares the walk
- * with SYNCMAP_IOC_RANGE.
+ * with SYNCMAP_IOC_RANGE.  All three maps of bpf(2) have that walk, and batches of
+ * updates.
  */
 #include "base.h"
 

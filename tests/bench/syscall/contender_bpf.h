@@ -65,6 +65,21 @@ static const char *bpf_missing(void)
 	return strerror(-file);
 }
 
+static const char *bpf_rhash_missing(void)
+{
+	const struct shape shape = { .count = 1, .words = 1 };
+	const char *reason = bpf_missing();
+	int file;
+
+	if (reason)
+		return reason;
+	file = bpf_create(&shape, MAP_TYPE_RHASH, BPF_F_NO_PREALLOC);
+	if (file < 0)
+		return "this kernel has no BPF_MAP_TYPE_RHASH: it is older than 7.2";
+	close(file);
+	return NULL;
+}
+
 static int bpf_make(struct contender *me, enum bpf_map_type type, uint32_t flags)
 {
 	struct bpf_calls *calls = zeroed(1, sizeof(*calls));
@@ -203,7 +218,7 @@ static const struct contender bpf_no_prealloc_contender = {
 
 static const struct contender bpf_rhash_contender = {
 	.name = "bpf-rhash",
-	.missing = bpf_missing,
+	.missing = bpf_rhash_missing,
 	.make = bpf_make_rhash,
 	.drop = bpf_drop,
 	.lookup = bpf_lookup,
