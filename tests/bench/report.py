@@ -3,11 +3,13 @@
 """Makes tables, plots and a page of what the bench has measured.
 
 The input is JSON lines, one per result; lines of the form
-{"environment": {NAME: VALUE}} say what was measured on.  Without --docs the
-tables go to the terminal.
+{"environment": {NAME: VALUE}} say what was measured on.  It may begin with a file
+that --docs has written, results.json: then what was not measured again is taken
+from there.  Without --docs the tables go to the terminal.
 """
 
 import argparse
+import importlib.util
 import sys
 from pathlib import Path
 
@@ -34,16 +36,27 @@ def arguments():
     return parser
 
 
-def write(docs, measured):
+def draw(measured, folder):
+    """Draws the plots; without a plotter, those that there are stay."""
+    if not importlib.util.find_spec("matplotlib"):
+        print("There is no matplotlib here: the plots stay as they are.")
+        return {file.stem: file.name for file in folder.glob("*.svg")}
     from reporting import plots  # the terminal needs no plotter
 
+    return plots.draw_all(measured, folder)
+
+
+def write(docs, measured):
     folder = docs / "benchmarks"
     folder.mkdir(parents=True, exist_ok=True)
     notes = folder / "notes.md"
-    drawn = plots.draw_all(measured, folder)
-    (folder / "results.json").write_text(page.as_json(measured))
     text = notes.read_text() if notes.exists() else ""
-    (docs / "benchmarks.md").write_text(page.markdown(measured, drawn, text))
+    (folder / data.KEPT).write_text(measured.as_json())
+    pages = page.markdown(measured, draw(measured, folder), text)
+    for name in page.NAMES:
+        (docs / name).unlink(missing_ok=True)  # of an earlier run
+    for name, content in pages.items():
+        (docs / name).write_text(content)
 
 
 def main():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Results: reading them, and medians and ratios with their spread."""
+"""Results: reading and keeping them, and medians and ratios with their spread."""
 
 import json
 import statistics
@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 FIGURES = ("ns", "p50", "p99", "p999", "max", "bytes", "peak", "instructions", "calls")
 WHERES = ("stock", "stock-syscall", "smp", "up", "host", "syscall", "code")
+
+KEPT = "results.json"
 
 
 class BadResults(Exception):
@@ -54,17 +56,60 @@ class Measured:
     # cells[cell][figure][round]
     cells: dict = field(default_factory=lambda: defaultdict(lambda: defaultdict(dict)))
     environment: dict = field(default_factory=dict)
+    # Of cells that come from a file of kept results: summaries, if it has no rounds.
+    kept: dict = field(default_factory=dict)
 
     def add(self, result):
+        cell = self.cell_of(result)
+        if cell in self.kept:  # it has been measured again
+            del self.cells[cell], self.kept[cell]
+        for name in FIGURES:
+            if name in result:
+                self.cells[cell][name].setdefault(result["round"], []).append(
+                    result[name])
+
+    def cell_of(self, result):
         cell = Cell(*(result[name] for name in Cell._fields))
         if cell.where not in WHERES:
             raise BadResults(f"{cell.where!r} is no place; known are {', '.join(WHERES)}.")
         if cell.workload.startswith("go/"):  # these have sizes of their own
             cell = cell._replace(size=0, key=8)
-        for name in FIGURES:
-            if name in result:
-                self.cells[cell][name].setdefault(result["round"], []).append(
-                    result[name])
+        return cell
+
+    def add_kept(self, document):
+        """Adds what `as_json` has written, now or before it kept the rounds.
+
+        A list is a median and its quartiles: then the median counts as one round, and
+        ratios are those of medians.
+        """
+        self.environment.update(document["environment"])
+        for result in document["results"]:
+            cell = self.cell_of(result)
+            self.kept[cell] = {}
+            for name in FIGURES:
+                figure = result.get(name, {})
+                if isinstance(figure, list):
+                    median, low, high = figure
+                    self.kept[cell][name] = Summary(median, low, high,
+                                                    document["rounds"])
+                    figure = {0: median}
+                for number, value in figure.items():
+                    self.cells[cell][name][int(number)] = [value]
+
+    def as_json(self):
+        """A document of all that was measured, one line for each cell."""
+        results = []
+        for cell in sorted(self.cells):
+            line = cell._asdict()
+            for name in FIGURES:
+                old = self.kept.get(cell, {}).get(name)
+                rounds = {number: rounded(value) for number, value
+                          in sorted(self.values(cell, name).items())}
+                if old or rounds:
+                    line[name] = [old.median, old.low, old.high] if old else rounds
+            results.append(json.dumps(line, separators=(",", ":")))
+        return ('{"environment":%s,\n"rounds":%d,\n"results":[\n%s\n]}\n' % (
+            json.dumps(self.environment), self.rounds(), ",\n".join(results)))
 
     def values(self, cell, figure):
         """The figure of each round; several of one round are averaged."""
@@ -72,7 +117,8 @@ class Measured:
         return {number: statistics.fmean(each) for number, each in rounds.items()}
 
     def summary(self, cell, figure):
-        return Summary.of(self.values(cell, figure).values())
+        return (self.kept.get(cell, {}).get(figure)
+                or Summary.of(self.values(cell, figure).values()))
 
     def combined(self, function, *figures):
         """Summary of a function of figures of the same round.
@@ -103,20 +149,42 @@ class Measured:
                               (value if isinstance(value, (list, tuple)) else [value])
                               for field, value in wanted.items())})
 
+    def all(self, name, known, **wanted):
+        """KNOWN, and then all others that were measured; not the loop without a map."""
+        others = set(self.any(name, **wanted)) - {*known, "loop"}
+        return [*known, *sorted(others)]
+
     def rounds(self):
-        return len({number for figures in self.cells.values()
-                    for rounds in figures.values() for number in rounds})
+        return max([old.rounds for figures in self.kept.values()
+                    for old in figures.values()] +
+                   [len(rounds) for figures in self.cells.values()
+                    for rounds in figures.values()], default=0)
+
+
+def rounded(value):
+    """Enough digits for everybody, and files that can be compared."""
+    return float(f"{value:.6g}")
 
 
 def load(paths):
-    """Reads files of JSON lines; consoles of guests are welcome too."""
+    """Reads kept results, and files of JSON lines; consoles of guests are welcome too.
+
+    What was measured again replaces what was kept: name the kept results first.
+    """
     measured = Measured()
     for path in paths:
         try:
-            lines = path.read_text(errors="replace").splitlines()
+            whole = path.read_text(errors="replace")
         except OSError as error:
             raise BadResults(f"{path} cannot be read: {error.strerror}.") from error
-        for number, text in enumerate(lines, 1):
+        if path.name == KEPT:
+            try:
+                measured.add_kept(json.loads(whole))
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise BadResults(f"{path} is no file of kept results "
+                                 f"({error!r}).") from error
+            continue
+        for number, text in enumerate(whole.splitlines(), 1):
             text = text.strip().removeprefix("bench: ")
             if not text.startswith("{"):
                 continue

@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt  # noqa: E402
 from matplotlib.ticker import FuncFormatter, LogFormatter  # noqa: E402
 
 from .data import Cell  # noqa: E402
-from .page import HOST, KERNEL, MEMORY, MIXES, SYSCALL, UPDATES, contenders  # noqa: E402
+from .tables import HOST, KERNEL, MEMORY, MIXES, SYSCALL, UPDATES  # noqa: E402
 from .targets import SIZES, SMALL, go_speeds, plural, size_name  # noqa: E402
 
 plt.rcParams.update({
@@ -151,8 +151,8 @@ def latency(measured):
         axes.set_title(f"{workload}, {size_name(SMALL)} keys, 1 thread")
         axes.set_ylabel("ns")
         logarithmic(axes.yaxis)
-        for place, name in contenders(where):
-            cell = Cell(place, name, workload, SMALL)
+        for name in KERNEL + HOST:
+            cell = Cell(place_of(name, where), name, workload, SMALL)
             found = [(label, summary.median) for label, figure_name in figures.items()
                      if (summary := measured.summary(cell, figure_name))]
             if found:

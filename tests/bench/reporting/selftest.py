@@ -7,15 +7,22 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from . import data, page, targets
+from . import data, page, slower, tables, targets
 from .data import Cell, Measured, Summary
 
 ROUNDS = range(1, 8)
+# Nobody reads a longer page.
+LINES = 300
+DOCS = Path(__file__).resolve().parents[3] / "docs"
 
 
 def result(where, contender, workload, size=65536, threads=1, number=1, **figures):
     return {"where": where, "contender": contender, "workload": workload, "size": size,
             "key": 8, "threads": threads, "round": number} | figures
+
+
+def whole_page(measured, notes=""):
+    return page.markdown(measured, {}, notes)["benchmarks.md"]
 
 
 def go_name(number):
@@ -131,6 +138,88 @@ class Data(unittest.TestCase):
                     data.load([file])
 
 
+class Kept(unittest.TestCase):
+    """Results that are kept, and the page that is made of them."""
+
+    CELL = Cell("up", "a", "w", 65536)
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.file = Path(folder.name, data.KEPT)
+        self.new = Path(folder.name, "new")
+
+    def load(self, text, *more):
+        self.file.write_text(text)
+        self.new.write_text("\n".join(map(json.dumps, more)))
+        return data.load([self.file, self.new])
+
+    def test_nothing_is_lost(self):
+        measured = measured_of(good_results())
+        measured.environment["A"] = "b"
+        again = self.load(measured.as_json())
+        self.assertEqual(measured.rounds(), again.rounds())
+        self.assertEqual(measured.as_json(), again.as_json())
+        self.assertEqual(page.markdown(measured, {}, ""), page.markdown(again, {}, ""))
+
+    def test_one_without_rounds(self):
+        text = json.dumps({"environment": {}, "rounds": 7, "results": [
+            result("up", "a", "w", ns=[3, 2, 5]), result("up", "b", "w", ns=[6, 5, 7])]})
+        measured = self.load(text)
+        self.assertEqual(Summary(3, 2, 5, 7), measured.summary(self.CELL, "ns"))
+        self.assertEqual(Summary(2, 2, 2, 1), measured.speed(
+            self.CELL, self.CELL._replace(contender="b")))
+        self.assertEqual(7, measured.rounds())
+        self.assertEqual(measured.as_json(), self.load(measured.as_json()).as_json())
+
+    def test_what_is_measured_again_replaces(self):
+        before = [result("up", name, "w", ns=1, number=number) for name in "ab"
+                  for number in ROUNDS]
+        measured = self.load(measured_of(before).as_json(), result("up", "a", "w", ns=9))
+        self.assertEqual(9, measured.summary(self.CELL, "ns").median)
+        self.assertEqual(1, measured.summary(self.CELL._replace(contender="b"),
+                                             "ns").median)
+
+    def test_nonsense(self):
+        for text in ("", "[]", "{}", '{"environment":{},"rounds":1,"results":[{}]}'):
+            with self.assertRaises(data.BadResults):
+                self.load(text)
+
+    def test_the_page_of_this_tree(self):
+        measured = data.load([DOCS / "benchmarks" / data.KEPT])
+        notes = (DOCS / "benchmarks" / "notes.md").read_text()
+        self.assertLess(whole_page(measured, notes).count("\n"), LINES)
+
+
+class Slower(unittest.TestCase):
+    def test_nothing(self):
+        text = "\n".join(slower.sentences(measured_of(
+            result(where, "syncmap", "lookup-hit", ns=1) | {"contender": contender}
+            for where, contender in (("smp", "syncmap"), ("smp", "rhashtable")))))
+        self.assertEqual("* **rhashtable, time**: nothing.", text)
+
+    def test_the_worst_of_each(self):
+        results = [result("up", name, workload, size, ns=ns)
+                   for name, workload, size, ns in (
+                       ("syncmap", "churn", 1024, 30), ("rhashtable", "churn", 1024, 10),
+                       ("syncmap", "churn", 65536, 20), ("rhashtable", "churn", 65536, 10),
+                       ("syncmap", "insert", 1024, 10), ("rhashtable", "insert", 1024, 20),
+                       ("xarray", "churn", 65536, 5))]
+        # By one thread on a kernel with SMP: that does not count.
+        results += [result("smp", name, "insert", ns=ns)
+                    for name, ns in (("syncmap", 9), ("rhashtable", 1))]
+        text = "\n".join(slower.sentences(measured_of(results)))
+        self.assertIn("* **rhashtable, time**: `churn` 3.00 times (1 K keys).", text)
+        self.assertIn("`churn` 4.00 times\n  (xarray, 64 K keys).", text)
+
+    def test_the_c_api_counts(self):
+        results = [result("stock", name, "walk", instructions=count)
+                   for name, count in (("syncmap", 1), ("syncmap-c", 4),
+                                       ("rhashtable", 2))]
+        self.assertIn("instructions**: `walk` 2.00 times",
+                      "\n".join(slower.sentences(measured_of(results))))
+
+
 class Targets(unittest.TestCase):
     def test_all_reached(self):
         for title, verdict in verdicts(good_results()).items():
@@ -226,7 +315,7 @@ class Page(unittest.TestCase):
         for value, text in ((0, "0"), (0.1234, "0.12"), (9.996, "10.0"),
                             (99.96, "100"), (9994, "9994"), (9995, "10.0k"),
                             (1234567, "1235k"), (12345678, "12.3M")):
-            self.assertEqual(text, page.number(value))
+            self.assertEqual(text, tables.number(value))
 
     def test_tables_are_narrow(self):
         # As it is, and with a miss in every case.
@@ -237,25 +326,70 @@ class Page(unittest.TestCase):
                     each["ns"] *= slower
             measured = measured_of(results)
             measured.environment["Something"] = "long " * 40
-            for text in page.terminal(measured), page.markdown(measured, {}, ""):
+            for text in (page.terminal(measured),
+                         *page.markdown(measured, {}, "").values()):
                 for line in text.splitlines():
                     self.assertLessEqual(len(line), 80, line)
 
+    def test_it_is_short(self):
+        # With a miss in every case, all contenders, and 50 lines of remarks.
+        results = list(good_results())
+        for name in tables.KERNEL + tables.HOST:
+            where = "host" if name in tables.HOST else "up"
+            results += [result(where, name, workload, ns=1) for workload in tables.MIXES]
+            results.append(result(where, name, "memory", bytes=1))
+        for name in tables.SYSCALL:
+            results += [result("stock-syscall", name, f"sys-{i}", instructions=1)
+                        for i in range(10)]
+        for each in results:
+            if each["contender"].startswith("syncmap"):
+                each |= {name: each[name] * 100 for name in ("ns", "instructions")
+                         if name in each}
+        text = whole_page(measured_of(results), "remark\n" * 50)
+        self.assertIn("70.0 times", text)
+        self.assertLess(text.count("\n"), LINES)
+
+    def test_all_else_is_linked(self):
+        pages = page.markdown(measured_of(good_results()), {"go": "go.svg"}, "")
+        self.assertEqual({"benchmarks.md", *page.NAMES}, set(pages) | {
+            "benchmarks/slower.md"})  # nothing is, in this run
+        for name in set(pages) - {"benchmarks.md"}:
+            self.assertIn(f"({name})", pages["benchmarks.md"])
+        self.assertIn("(go.svg)", pages["benchmarks/go.md"])
+
+    def test_instructions_come_first(self):
+        text = whole_page(measured_of(good_results()))
+        table = text[text.index("| operation"):].splitlines()[2]
+        self.assertEqual(["lookup-hit", "70.0", "100", "0.70"],
+                         [cell.strip() for cell in table.strip("|").split("|")])
+
+    def test_without_instructions(self):
+        text = whole_page(measured_of(each for each in good_results()
+                                      if each["where"] != "stock"))
+        self.assertIn("make bench ONLY=instructions", text)
+
+    def test_unknown_ones_are_shown(self):
+        more = [result("stock", "limit", "lookup-hit", instructions=47),
+                result("stock-syscall", "a-map", "sys-lookup", instructions=48),
+                result("stock", "syncmap-c", "juggle", instructions=49),
+                result("smp", "syncmap", "juggle", threads=2, ns=51)]
+        pages = page.markdown(measured_of([*good_results(), *more]), {}, "")
+        for name, words in (("benchmarks.md", ("limit", "47", "a-map", "juggle")),
+                            ("benchmarks/instructions.md", ("limit", "a-map", "49")),
+                            ("benchmarks/updates.md", ("juggle, 2 threads", "51.0"))):
+            for word in words:
+                self.assertIn(word, pages[name])
+
     def test_notes_are_verbatim(self):
-        text = page.markdown(measured_of(good_results()), {}, "Some *remark*.\n")
-        self.assertIn("\nSome *remark*.\n", text)
+        self.assertIn("\nSome *remark*.\n", whole_page(measured_of(good_results()),
+                                                       "Some *remark*.\n"))
 
     def test_what_is_missing_is_said(self):
         measured = measured_of([result("host", "papaya", "lookup-hit", ns=1)])
         text = "\n".join(page.missing(measured))
         for word in ("Updates", "1 K, 1 M", "rhashtable", "dashmap", "bpf-hash"):
             self.assertIn(word, text)
-        self.assertIn("papaya", page.markdown(measured, {}, ""))
-
-    def test_json_is_json(self):
-        measured = measured_of(good_results())
-        read = json.loads(page.as_json(measured))
-        self.assertEqual(len(measured.cells), len(read["results"]))
+        self.assertIn("papaya", whole_page(measured))
 
     @unittest.skipUnless(importlib.util.find_spec("matplotlib"), "no plotter here")
     def test_plots_do_not_change_by_themselves(self):
