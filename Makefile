@@ -3,7 +3,7 @@
 # Only delegates: Kbuild lists the objects, scripts/ does the work.
 
 export KDIR RELEASE KERNEL FLAVOUR KERNELS FLAVOURS TIMEOUT NO_KVM ONLY LONG V \
-	QUICK TIME UML TOOLCHAIN M SYNCMAP_CACHE SYNCMAP_MIRROR
+	QUICK CPUS TIME UML TOOLCHAIN M SYNCMAP_CACHE SYNCMAP_MIRROR
 
 modules modules_install clean:
 	+@scripts/kdir.sh $@

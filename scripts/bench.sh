@@ -5,15 +5,20 @@
 # kernel (under QEMU), and time in the kernel (User Mode Linux), in userspace, and
 # through system calls; and writes docs/benchmarks.md: in 45 minutes.  With QUICK=1 in
 # under five, with ONLY=instructions, kernel, host or syscall for a part: then there
-# are tables in the terminal only.
+# are tables in the terminal only.  CPUS says how many threads there are at most.
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
+CPUS=${CPUS:-2}
 case ${ONLY:-} in
 '' | instructions | kernel | host | syscall) ;;
 *) die "ONLY=$ONLY is no part of the bench." \
 	"Choose instructions, kernel, host or syscall." ;;
+esac
+case $CPUS in
+2 | 4 | 8 | 16 | 32 | 64) ;;
+*) die "CPUS=$CPUS is not a power of two from 2 to 64." ;;
 esac
 wanted() { [ -z "${ONLY:-}" ] || [ "$ONLY" = "$1" ]; }
 export QUICK=${QUICK:-}
@@ -35,13 +40,23 @@ memory() {
 	done
 }
 
-# groups KERNEL ROUND: titles and module parameters of what is measured on it.
+# groups PLACE ROUND: titles and module parameters of what is measured there: what
+# several threads do at once (smp), or what one does on one processor, where it waits
+# for whatever its map leaves to others (up).
 groups() {
-	local core='lookup-hit,lookup-miss,overwrite,churn,insert'
-	local few=$core,fill-worst,copy-all,start-dirty-worst,lookup-dirty,lookup-read
-	few+=',read-heavy-uniform,exchange-uniform,rapid-grow-uniform'
-	local all=$few,read-heavy-zipf,exchange-zipf,rapid-grow-zipf
-	[ "$1" != up ] || memory "$2"
+	local core few all large=syncmap,syncmap-counted,syncmap-c,rhashtable,xarray
+	core=overwrite,churn,insert,delete
+	if [ "$1" = smp ]; then
+		core+=,lookup-hit,lookup-miss
+		few=$core,lookup-dirty,lookup-read
+		all=$few
+		large+=,loop
+	else
+		few=$core,fill-worst,copy-all,start-dirty-worst
+		few+=,read-heavy-uniform,exchange-uniform,rapid-grow-uniform
+		all=$few,read-heavy-zipf,exchange-zipf,rapid-grow-zipf
+		memory "$2"
+	fi
 	if [ -n "$QUICK" ]; then
 		say "64 Ki keys:sizes=65536 ops=32768 samples=4096 workloads=$few"
 		say "Go's benchmarks:go=1 sizes=1024 ops=32768 samples=0"
@@ -53,11 +68,8 @@ groups() {
 		"samples=0 workloads=$core"
 	# Filling a map of this size takes a second: no mixes, and not by all.
 	say "1 Mi keys:sizes=1048576 ops=300000 samples=0" \
-		"workloads=$core,lookup-dirty,lookup-read,copy-all" \
-		"contenders=syncmap,syncmap-counted,rhashtable,xarray,loop"
-	say "1 Mi keys, from C:sizes=1048576 ops=300000 samples=0" \
-		"workloads=lookup-hit,lookup-miss contenders=syncmap-c"
-	say "1 Mi keys, the worst:sizes=1048576 samples=10000" \
+		"workloads=$core,lookup-dirty,lookup-read,copy-all contenders=$large"
+	[ "$1" = smp ] || say "1 Mi keys, the worst:sizes=1048576 samples=10000" \
 		"workloads=fill-worst,start-dirty-worst contenders=syncmap,rhashtable"
 	say "Go's benchmarks:go=1 sizes=1024 ops=100000 samples=0"
 }
@@ -65,23 +77,24 @@ groups() {
 # collect FILE...: the lines of results that a guest has written.
 collect() { cat "$@" | tr -d '\r' | sed -n 's/^bench: {/{/p' >>"$results"; }
 
-# in_guest KERNEL JOB FILE=PATH...: runs a job there.
+# in_guest PLACE JOB FILE=PATH...: runs a job there.
 in_guest() {
-	local kernel=$1 job=$2 dir
+	local place=$1 job=$2 dir cpus=1
 	shift 2
-	dir=$bench/$(basename "$job" .sh)-$kernel
+	[ "$place" = up ] || cpus=$CPUS
+	dir=$bench/$(basename "$job" .sh)-$place
 	mkdir -p "$dir"
 	"$SCRIPTS/initramfs.sh" "$dir/initramfs" "tty1 tty2" "$job" "$@" || return
-	UML=$kernel "$SCRIPTS/guest.sh" "$dir" "${TIMEOUT:-5400}" || return
+	CPUS=$cpus "$SCRIPTS/guest.sh" "$dir" "${TIMEOUT:-5400}" || return
 	collect "$dir/console.log" "$dir/output.log"
 }
 
 instructions() { "$SCRIPTS/bench-instructions.sh" "$bench/instructions" >>"$results"; }
 
-# kernel KERNEL ROUND
+# kernel PLACE ROUND
 kernel() {
 	local out
-	out=$(UML=$1 BENCH=1 "$SCRIPTS/module.sh") || return
+	out=$(BENCH=1 "$SCRIPTS/module.sh") || return
 	groups "$1" "$2" | sed "s/\$/ rounds=1 first_round=$2/" >"$bench/groups-$1"
 	in_guest "$1" "$SCRIPTS/job-bench.sh" \
 		"$out/syncmap.ko=/syncmap.ko" \
@@ -90,7 +103,7 @@ kernel() {
 
 syscalls() {
 	local out programs
-	out=$(UML=up "$SCRIPTS/module.sh") || return
+	out=$("$SCRIPTS/module.sh") || return
 	programs=$("$SCRIPTS/programs.sh" tests/bench/syscall) || return
 	{
 		printf '%s\n' --rounds 1 --first-round "$1"
@@ -107,10 +120,10 @@ host() { "$SCRIPTS/bench-host.sh" --rounds 1 --first-round "$1" >>"$results"; }
 # that what else this machine does meanwhile meets them all.
 one_round() {
 	if wanted kernel; then
-		say "    Lookups in the kernel, one and two threads"
-		kernel smp "$1" || return
-		say "    Updates in the kernel, one processor"
-		kernel up "$1" || return
+		say "    In the kernel, by 1 to $CPUS threads"
+		UML=bench kernel smp "$1" || return
+		say "    In the kernel, on one processor"
+		UML=bench kernel up "$1" || return
 	fi
 	if wanted host; then
 		say "    Maps of userspace on this machine"
@@ -118,7 +131,7 @@ one_round() {
 	fi
 	if wanted syscall; then
 		say "    System calls"
-		syscalls "$1"
+		UML=bench syscalls "$1"
 	fi
 }
 
@@ -146,7 +159,7 @@ rounds=7
 [ -z "$QUICK" ] || rounds=3
 takes_time || rounds=0
 STEPS=$((4 + rounds))
-! takes_time || STEPS=$((STEPS + 3))
+! takes_time || STEPS=$((STEPS + 2))
 ! wanted instructions || STEPS=$((STEPS + 1))
 ! wanted kernel || STEPS=$((STEPS + 1))
 step "Tools of this machine" "$SCRIPTS/host.sh"
@@ -154,8 +167,7 @@ step "Toolchain root (Debian 13)" "$SCRIPTS/root.sh"
 step "Stock Debian kernel" "$SCRIPTS/kernel.sh"
 if takes_time; then
 	step "Bench root (Debian 13)" "$SCRIPTS/root.sh" bench
-	step "Kernel of the bench, with SMP" "$SCRIPTS/own.sh" smp
-	step "Kernel of the bench, without" "$SCRIPTS/own.sh" up
+	step "Kernel of the bench" "$SCRIPTS/own.sh" bench
 fi
 lock_work
 bench=$WORK/bench

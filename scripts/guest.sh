@@ -1,11 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# guest.sh DIR SECONDS: boots the prepared kernel under QEMU (with UML=kunit,
-# smp or up one on User Mode Linux, natively) with DIR/initramfs, shows what its
-# job says, and judges it by its console and its verdict.  Never runs longer than
-# SECONDS.  Leaves console.log, output.log and verdict.log in DIR.  With TERMINAL
-# set, the job has the terminal that this is called with, and output.log is empty.
+# guest.sh DIR SECONDS: boots the prepared kernel under QEMU (with UML=kunit or
+# bench one on User Mode Linux, natively, with CPUS processors) with DIR/initramfs,
+# shows what its job says, and judges it by its console and its verdict.  Never runs
+# longer than SECONDS.  Leaves console.log, output.log and verdict.log in DIR.  With
+# TERMINAL set, the job has the terminal that this is called with, and output.log is
+# empty.
 # With ICOUNT set, there is one processor, whose clock counts instructions; with
 # PROFILE as well, DIR/plugin.so counts them by address, into DIR/profile.
 
@@ -45,7 +46,7 @@ if [ -n "${UML:-}" ]; then
 	# the kernel's and back: from one processor to another that takes six times as
 	# long, and nothing runs at the same time anyway.
 	pin=()
-	[ "$UML" != up ] || pin=(taskset -c "$(taskset -pc $$ | sed 's/.*[^0-9]//')")
+	[ "${CPUS:-2}" -ne 1 ] || pin=(taskset -c "$(taskset -pc $$ | sed 's/.*[^0-9]//')")
 	# In 7.3, UML's own second processor offends against RCU when it starts.
 	mark='guest: the job begins'
 	kernel=$(uml_dir)
@@ -53,10 +54,10 @@ if [ -n "${UML:-}" ]; then
 	[ -z "${TERMINAL:-}" ] || output=(fd:0 /dev/stdout)
 	# shellcheck disable=SC2016 # expanded inside the root
 	machine=("${pin[@]}" sh -c 'exec 3>>"$4" 4>/guest/verdict.log
-		exec /kernel/linux mem="$1" ncpus=2 seccomp=on panic=-1 \
+		exec /kernel/linux mem="$1" ncpus="$5" seccomp=on panic=-1 \
 		initrd=/guest/initramfs con=null con0=null,fd:1 con1="$3",fd:3 \
 		con2=null,fd:4 loglevel=8 $2 >/guest/console.log 2>&1' \
-		guest "$memory" "$patient" "${output[@]}")
+		guest "$memory" "$patient" "${output[@]}" "${CPUS:-2}")
 else
 	kernel=$(readlink -f "$(kernel_dir)")
 	# /dev/kvm without these flags cannot run a kernel, although it opens.

@@ -54,6 +54,8 @@ ONLY            model, tools, kunit, faults, torture, device, examples or
                 FLAVOUR=debug); instructions, kernel, host or syscall, that of
                 the bench
 LONG=1          more of what takes long: a million keys through syncmapctl
+CPUS            threads of the bench, and processors of its kernel, a power of two
+                (default: 2)
 QUICK=1         a bench of under five minutes instead of 45
 V=1             show everything that the tests say
 NO_KVM          set it to emulate although KVM seems usable

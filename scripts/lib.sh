@@ -334,18 +334,21 @@ kernel_dir() {
 uml_dir() { own_dir "$UML"; }
 
 # The kernels of our own, of the same source, which own.sh makes: debug is for
-# QEMU; on User Mode Linux run kunit, and for the bench smp and up.
+# QEMU; kunit and bench run on User Mode Linux.
 own_config() {
 	case $1 in
 	debug) cat "$SCRIPTS/debug.config" "$SCRIPTS/x86-debug.config" ;;
 	kunit) cat "$SCRIPTS/debug.config" "$SCRIPTS/uml.config" ;;
-	smp | up) cat "$SCRIPTS/uml-bench.config" "$SCRIPTS/uml-$1.config" ;;
+	bench) cat "$SCRIPTS/uml-bench.config" ;;
 	*) die "There is no kernel $1 on User Mode Linux." \
-		"Choose UML=kunit, smp or up." ;;
+		"Choose UML=kunit or UML=bench." ;;
 	esac
 }
 own_patch() {
-	[ "$1" != kunit ] || cat "$SCRIPTS/uml-copies.patch" "$SCRIPTS/uml-frames.patch"
+	case $1 in
+	kunit) cat "$SCRIPTS/uml-copies.patch" "$SCRIPTS/uml-frames.patch" ;;
+	bench) cat "$SCRIPTS/uml-irqs.patch" ;;
+	esac
 }
 
 # own_flags NAME: in FLAGS, make's flags for that kernel and all its modules.  In

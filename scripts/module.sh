@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # module.sh [MAKE ARGUMENT...]: builds the modules for the prepared kernel
-# (KERNEL, FLAVOUR; or with UML=kunit, smp or up one on User Mode Linux) and
-# prints their folder.  KUNIT=1 builds the KUnit suites instead, BENCH=1 the
+# (KERNEL, FLAVOUR; or with UML=kunit or bench one on User Mode Linux) and prints
+# their folder.  KUNIT=1 builds the KUnit suites instead, BENCH=1 the
 # module of the bench, MODULES=1 syncmap and the modules of samples and tests, and
 # MINE=FOLDER what is in that folder, with the symbols of syncmap.
 

@@ -3,8 +3,8 @@
 #
 # own.sh NAME: builds a kernel of our own from the source that kernel.sh has
 # unpacked.  On User Mode Linux: kunit for the tests, two CPUs and all debugging
-# on; smp and up for the bench, two CPUs and one, built for speed.  For QEMU:
-# debug, two CPUs and all debugging on.
+# on; bench, up to 64 CPUs, built for speed.  For QEMU: debug, two CPUs and all
+# debugging on.
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"

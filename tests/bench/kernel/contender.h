@@ -24,8 +24,8 @@
 #include <linux/types.h>
 #include <linux/vmalloc.h>
 
-/* The greatest number of threads. */
-#define BENCH_THREADS 2
+/* The greatest number of threads; the numbers in use are powers of two. */
+#define BENCH_THREADS 64
 
 #ifdef KEY_LEN
 
@@ -136,9 +136,6 @@ static inline unsigned long map_bytes(struct map *map, unsigned long n);
  * A contender that lacks operations defines one of these before it includes this
  * header, and then takes no part in workloads that need them:
  * MAP_NO_LOAD_OR_STORE, MAP_NO_RANGE, MAP_LOOKUP_ONLY.
- *
- * MAP_OVERWRITES_WITH_IRQS: map_replace() does not disable interrupts, which is
- * expensive in User Mode Linux with SMP.
  *
  * MAP_HAS_PROMOTE: there are a read and a dirty table, and
  * static inline void map_promote(struct map *map) promotes the latter.
@@ -264,11 +261,10 @@ struct bench_run {
 };
 
 /* How a workload runs. */
-#define BENCH_SMP	BIT(0)	/* on the kernel with SMP, by one thread, by two */
-#define BENCH_UP	BIT(1)	/* on the one without */
-#define BENCH_OWN_MAP	BIT(2)	/* setup() and teardown() make and destroy it */
-#define BENCH_LATENCY	BIT(3)	/* latencies only, of one pass */
-#define BENCH_MEMORY	BIT(4)	/* about bytes: only if asked for by name */
+#define BENCH_SMP	BIT(0)	/* where there are several processors, too */
+#define BENCH_OWN_MAP	BIT(1)	/* setup() and teardown() make and destroy it */
+#define BENCH_LATENCY	BIT(2)	/* latencies only, of one pass */
+#define BENCH_MEMORY	BIT(3)	/* about bytes: only if asked for by name */
 
 /*
  * A workload: either measure(), which does and reports everything by itself;

@@ -708,76 +708,66 @@ static int go_clear_measure(struct bench_run *run)
 			  go_clear_check);
 }
 
-/*
- * Looking up is measured with SMP, too, and overwriting where that does not
- * disable interrupts, which is expensive there.
- */
-#define GO_READS	(BENCH_SMP | BENCH_UP | BENCH_OWN_MAP)
-#define GO_CHANGES	(BENCH_UP | BENCH_OWN_MAP)
-#ifdef MAP_OVERWRITES_WITH_IRQS
-#define GO_OVERWRITES	GO_READS
-#else
-#define GO_OVERWRITES	GO_CHANGES
-#endif
+#define GO_WORKLOAD	(BENCH_SMP | BENCH_OWN_MAP)
 
 static const struct bench_workload go_workloads[] = {
-	{ "go/LoadMostlyHits", GO_READS, go_primed_1023,
+	{ "go/LoadMostlyHits", GO_WORKLOAD, go_primed_1023,
 	  go_load_mostly_hits_body, go_1023_of_1024, go_end },
-	{ "go/LoadMostlyMisses", GO_READS, go_primed_1,
+	{ "go/LoadMostlyMisses", GO_WORKLOAD, go_primed_1,
 	  go_load_mostly_hits_body, go_1_of_1024, go_end },
 #ifndef MAP_NO_LOAD_OR_STORE
-	{ "go/LoadOrStoreBalanced", GO_CHANGES, go_growing_primed_128,
+	{ "go/LoadOrStoreBalanced", GO_WORKLOAD, go_growing_primed_128,
 	  go_load_or_store_balanced_body, go_load_or_store_balanced_check,
 	  go_end },
-	{ "go/LoadOrStoreUnique", GO_CHANGES, go_growing,
+	{ "go/LoadOrStoreUnique", GO_WORKLOAD, go_growing,
 	  go_load_or_store_unique_body, go_never, go_end },
-	{ "go/LoadOrStoreCollision", GO_OVERWRITES, go_one_key,
+	{ "go/LoadOrStoreCollision", GO_WORKLOAD, go_one_key,
 	  go_load_or_store_collision_body, go_always, go_end },
 #endif
-	{ "go/LoadAndDeleteBalanced", GO_CHANGES, go_primed_128,
+	{ "go/LoadAndDeleteBalanced", GO_WORKLOAD, go_primed_128,
 	  go_load_and_delete_balanced_body, go_load_and_delete_balanced_check,
 	  go_end },
-	{ "go/LoadAndDeleteUnique", GO_CHANGES, go_nothing,
+	{ "go/LoadAndDeleteUnique", GO_WORKLOAD, go_nothing,
 	  go_load_and_delete_unique_body, go_never, go_end },
-	{ "go/LoadAndDeleteCollision", GO_CHANGES, go_one_key,
+	{ "go/LoadAndDeleteCollision", GO_WORKLOAD, go_one_key,
 	  go_load_and_delete_collision_body, go_always_if_alone, go_end },
 #ifndef MAP_NO_RANGE
-	{ "go/Range", GO_READS, .measure = go_range_measure },
+	{ "go/Range", BENCH_OWN_MAP, .measure = go_range_measure },
 #endif
 #ifndef MAP_NO_LOAD_OR_STORE
-	{ "go/AdversarialAlloc", GO_CHANGES, go_nothing,
+	{ "go/AdversarialAlloc", GO_WORKLOAD, go_nothing,
 	  go_adversarial_alloc_body, go_never, go_end },
 #endif
 #ifndef MAP_NO_RANGE
-	{ "go/AdversarialDelete", GO_CHANGES, go_1024_keys,
+	{ "go/AdversarialDelete", GO_WORKLOAD, go_1024_keys,
 	  go_adversarial_delete_body, go_adversarial_delete_check, go_end },
 #endif
-	{ "go/DeleteCollision", GO_CHANGES, go_one_key,
+	{ "go/DeleteCollision", GO_WORKLOAD, go_one_key,
 	  go_delete_collision_body, go_once, go_end },
-	{ "go/SwapCollision", GO_OVERWRITES, go_one_key,
+	{ "go/SwapCollision", GO_WORKLOAD, go_one_key,
 	  go_swap_collision_body, go_always, go_end },
-	{ "go/SwapMostlyHits", GO_CHANGES, go_primed_1023,
+	{ "go/SwapMostlyHits", GO_WORKLOAD, go_primed_1023,
 	  go_swap_mostly_hits_body, go_swap_mostly_hits_check, go_end },
-	{ "go/SwapMostlyMisses", GO_CHANGES, go_primed_1,
+	{ "go/SwapMostlyMisses", GO_WORKLOAD, go_primed_1,
 	  go_swap_mostly_misses_body, go_swap_mostly_misses_check,
 	  go_end },
-	{ "go/CompareAndSwapCollision", GO_OVERWRITES, go_one_key,
+	{ "go/CompareAndSwapCollision", GO_WORKLOAD, go_one_key,
 	  go_cas_collision_body, go_cas_collision_check, go_end },
-	{ "go/CompareAndSwapNoExistingKey", GO_OVERWRITES, go_nothing,
+	{ "go/CompareAndSwapNoExistingKey", GO_WORKLOAD, go_nothing,
 	  go_cas_no_existing_key_body, go_never, go_end },
-	{ "go/CompareAndSwapValueNotEqual", GO_OVERWRITES, go_one_key,
+	{ "go/CompareAndSwapValueNotEqual", GO_WORKLOAD, go_one_key,
 	  go_cas_value_not_equal_body, go_never, go_end },
-	{ "go/CompareAndSwapMostlyHits", GO_OVERWRITES, go_primed_1023,
+	{ "go/CompareAndSwapMostlyHits", GO_WORKLOAD, go_primed_1023,
 	  go_cas_mostly_hits_body, go_1023_of_1024, go_end },
-	{ "go/CompareAndSwapMostlyMisses", GO_OVERWRITES, go_primed_1,
+	{ "go/CompareAndSwapMostlyMisses", GO_WORKLOAD, go_primed_1,
 	  go_cas_mostly_misses_body, go_1_of_1024, go_end },
-	{ "go/CompareAndDeleteCollision", GO_CHANGES, go_one_key,
+	{ "go/CompareAndDeleteCollision", GO_WORKLOAD, go_one_key,
 	  go_cad_collision_body, go_always_if_alone, go_end },
-	{ "go/CompareAndDeleteMostlyHits", GO_CHANGES, go_primed_1023,
+	{ "go/CompareAndDeleteMostlyHits", GO_WORKLOAD, go_primed_1023,
 	  go_cad_mostly_hits_body, go_1023_of_1024_if_alone, go_end },
-	{ "go/CompareAndDeleteMostlyMisses", GO_CHANGES, go_primed_1,
+	{ "go/CompareAndDeleteMostlyMisses", GO_WORKLOAD, go_primed_1,
 	  go_cad_mostly_misses_body, go_1_of_1024_if_alone, go_end },
-	{ "go/Clear", GO_CHANGES, .measure = go_clear_measure },
+	{ "go/Clear", BENCH_OWN_MAP, .measure = go_clear_measure },
 	{ }
 };
 

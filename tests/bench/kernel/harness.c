@@ -6,7 +6,9 @@
  * Rounds are outermost, and within a round all contenders do the same, one
  * after the other. The time of a pass is that from its first to its last
  * operation, with the processor yielded in between, so that what a map leaves
- * to workers and to RCU is paid for too where there is one processor only.
+ * to workers and to RCU is paid for too where there is one processor only. With
+ * several, workloads that may be shared are run by 1, 2, 4 ... threads, each on a
+ * processor of its own.
  * Latencies come from passes of their own, since they need the clock twice for
  * each operation; that of the contender loop is the clock's.
  */
@@ -29,7 +31,7 @@ MODULE_PARM_DESC(contenders, "Who takes part, with commas (default: all)");
 
 static char *workloads = "";
 module_param(workloads, charp, 0444);
-MODULE_PARM_DESC(workloads, "What is measured (default: all of this kernel)");
+MODULE_PARM_DESC(workloads, "What is measured (default: all that can be)");
 
 static unsigned int sizes[8] = { 65536 };
 static unsigned int nr_sizes = 1;
@@ -212,9 +214,15 @@ static void free_streams(struct bench_run *run)
 	run->numbers = NULL;
 }
 
+static unsigned int max_threads(void)
+{
+	return min(num_online_cpus(), BENCH_THREADS);
+}
+
 /* For all contenders at one size. */
 static int make_streams(struct bench_run *run, u32 size)
 {
+	unsigned int key_len = 8;
 	unsigned long n;
 
 	if (run->size == size)
@@ -223,8 +231,10 @@ static int make_streams(struct bench_run *run, u32 size)
 	run->size = size;
 	run->mask = max(size, MIN_STREAM) - 1;
 	bench_key_mask = 4ULL * size - 1;
-	n = BENCH_THREADS * (run->mask + 1);
-	run->keys = vmalloc_array(n, 64);
+	n = max_threads() * (run->mask + 1);
+	for (unsigned int k = 0; k < nr_keys; k++)
+		key_len = max(key_len, keys[k]);
+	run->keys = vmalloc_array(n, key_len);
 	run->numbers = vmalloc_array(n, sizeof(u32));
 	if (!run->keys || !run->numbers)
 		return -ENOMEM;
@@ -344,7 +354,7 @@ void bench_report(const struct bench_run *run, const char *workload,
 	size_t at = 0;
 
 	ADD("{\"where\":\"%s\",\"contender\":\"%s\",\"workload\":\"%s\"",
-	    instructions ? "stock" : IS_ENABLED(CONFIG_SMP) ? "smp" : "up",
+	    instructions ? "stock" : num_online_cpus() > 1 ? "smp" : "up",
 	    run->contender->name, workload);
 	ADD(",\"size\":%lu,\"key\":%u,\"threads\":%u,\"round\":%u", run->size,
 	    run->contender->key_len, run->threads, run->round);
@@ -376,11 +386,12 @@ struct pass {
 	atomic_t waiting;
 };
 
-struct worker {
+static struct worker {
 	struct pass *pass;
 	unsigned int thread;
 	struct completion done;
-};
+	struct task_struct *task;
+} workers[BENCH_THREADS];
 
 static void run_latency(struct pass *pass, unsigned int thread)
 {
@@ -435,9 +446,8 @@ static int work(void *arg)
 
 static int run_threads(struct pass *pass)
 {
-	struct worker workers[BENCH_THREADS];
-	struct task_struct *tasks[BENCH_THREADS];
 	unsigned int n = pass->run->threads, made;
+	struct task_struct *task;
 	int err = 0;
 
 	atomic_set(&pass->waiting, n);
@@ -445,23 +455,22 @@ static int run_threads(struct pass *pass)
 		workers[made].pass = pass;
 		workers[made].thread = made;
 		init_completion(&workers[made].done);
-		tasks[made] = kthread_create(work, &workers[made], "bench/%u",
-					     made);
-		if (IS_ERR(tasks[made])) {
-			err = PTR_ERR(tasks[made]);
+		task = kthread_create(work, &workers[made], "bench/%u", made);
+		if (IS_ERR(task)) {
+			err = PTR_ERR(task);
 			break;
 		}
-		get_task_struct(tasks[made]);
-		kthread_bind(tasks[made], made);
+		workers[made].task = get_task_struct(task);
+		kthread_bind(task, made);
 	}
 	for (unsigned int i = 0; i < made; i++) {
 		if (!err)
-			wake_up_process(tasks[i]);
+			wake_up_process(workers[i].task);
 	}
 	for (unsigned int i = 0; i < made; i++) {
 		if (!err)
 			wait_for_completion(&workers[i].done);
-		kthread_stop_put(tasks[i]);
+		kthread_stop_put(workers[i].task);
 	}
 	return err;
 }
@@ -558,9 +567,7 @@ static bool listed(const char *list, const char *name)
 static bool wanted(const struct bench_run *run,
 		   const struct bench_workload *load)
 {
-	/* Of instructions there is no noise that one kernel would have less of. */
-	if (!instructions &&
-	    !(load->flags & (IS_ENABLED(CONFIG_SMP) ? BENCH_SMP : BENCH_UP)))
+	if (num_online_cpus() > 1 && !(load->flags & BENCH_SMP))
 		return false;
 	/* Memory wants an allocator that others have not used: only if named. */
 	if (load->flags & BENCH_MEMORY && !*workloads)
@@ -582,9 +589,8 @@ static int run_list(struct bench_run *run, const struct bench_workload *load,
 			if (err)
 				return err;
 		}
-		for (run->threads = 1;
-		     run->threads <= min(num_online_cpus(), BENCH_THREADS);
-		     run->threads++) {
+		for (run->threads = 1; run->threads <= max_threads();
+		     run->threads *= 2) {
 			err = run_workload(run, load);
 			if (err) {
 				pr_err("%s gave a wrong answer in %s (%d).\n",
@@ -633,8 +639,9 @@ static int __init bench_init(void)
 		return -ENOMEM;
 	calibrate_clock();
 	for (unsigned int s = 0; s < nr_sizes && !err; s++) {
-		if (!is_power_of_2(sizes[s]) || sizes[s] < 16) {
-			pr_err("Sizes must be powers of two, and at least 16.\n");
+		if (!is_power_of_2(sizes[s]) || sizes[s] < 16 ||
+		    sizes[s] < 4 * max_threads()) {
+			pr_err("Sizes must be powers of two, at least 16, and four for each processor.\n");
 			err = -EINVAL;
 			break;
 		}

@@ -11,7 +11,6 @@
 
 #define CONTENDER hashtable
 #define CONTENDER_NAME "hashtable"
-#define MAP_OVERWRITES_WITH_IRQS
 #include "contender.h"
 
 #define TABLE_BITS 17

@@ -8,7 +8,6 @@
 
 #define CONTENDER rbtree
 #define CONTENDER_NAME "rbtree"
-#define MAP_OVERWRITES_WITH_IRQS
 #include "contender.h"
 
 struct object {

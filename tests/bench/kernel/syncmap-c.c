@@ -5,7 +5,6 @@
  */
 #define CONTENDER syncmap_c
 #define CONTENDER_NAME "syncmap-c"
-#define MAP_OVERWRITES_WITH_IRQS
 #include <linux/delay.h>
 #include <linux/syncmap.h>
 #include "contender.h"

@@ -7,8 +7,6 @@
 #ifndef CONTENDER
 #define CONTENDER syncmap
 #define CONTENDER_NAME "syncmap"
-/* A bare compare-and-swap. */
-#define MAP_OVERWRITES_WITH_IRQS
 #endif
 #define MAP_HAS_PROMOTE
 #include <linux/delay.h>

@@ -203,11 +203,9 @@ static int overwrite_setup(struct bench_run *run)
 	unsigned long n = run->threads * (run->mask + 1);
 
 	draw_keys(run, BENCH_UNIFORM, 0);
-	if (run->threads == 1)
-		return 0;
 	for (unsigned long i = 0; i < n; i++) {
-		run->numbers[i] = (run->numbers[i] & ~1U) |
-			(i > run->mask ? 1 : 0);
+		run->numbers[i] = (run->numbers[i] & ~(run->threads - 1)) |
+			i / (run->mask + 1);
 		run->keys[i] = bench_key(run->numbers[i]);
 	}
 	return 0;
@@ -307,8 +305,10 @@ static bool turnover_check(struct bench_run *run)
 /* Delete: one key after the other. */
 static int delete_setup(struct bench_run *run)
 {
-	run->ops = min(run->ops, run->size);
-	draw_in_order(run, 0, run->size / run->threads);
+	u64 share = run->size / run->threads;
+
+	run->ops = min(run->ops, share);
+	draw_in_order(run, 0, share);
 	return make_map(run, run->size);
 }
 
@@ -325,9 +325,14 @@ static void delete_body(struct bench_run *run, unsigned int thread, u64 from,
 
 static bool delete_check(struct bench_run *run)
 {
-	return run->thread[0].hits == run->ops &&
-		count_numbers(run->map, 0, run->size, 1) ==
-		run->size - run->ops;
+	u64 n = run->size;
+
+	for (unsigned int t = 0; t < run->threads; t++) {
+		if (run->thread[t].hits != run->ops)
+			return false;
+		n -= run->ops;
+	}
+	return count_numbers(run->map, 0, run->size, 1) == n;
 }
 
 /* Insert: the second half of the keys. */
@@ -731,52 +736,46 @@ static const struct bench_workload workloads[] = {
 	{ "lookup-hit", BENCH_SMP, hit_setup, lookup_body, hit_check },
 	{ "lookup-miss", BENCH_SMP, miss_setup, lookup_body, miss_check },
 #ifndef MAP_LOOKUP_ONLY
-	/* With SMP only where it does not disable interrupts. */
-#ifdef MAP_OVERWRITES_WITH_IRQS
-	{ "overwrite", BENCH_SMP | BENCH_UP, overwrite_setup, overwrite_body,
+	{ "overwrite", BENCH_SMP, overwrite_setup, overwrite_body,
 	  overwrite_check },
-#else
-	{ "overwrite", BENCH_UP, overwrite_setup, overwrite_body,
-	  overwrite_check },
-#endif
-	{ "churn", BENCH_UP, churn_setup, churn_body, churn_check },
+	{ "churn", BENCH_SMP, churn_setup, churn_body, churn_check },
 #ifndef MAP_NO_RANGE
-	{ "walk", BENCH_UP, .measure = walk_measure },
+	{ "walk", 0, .measure = walk_measure },
 #endif
 #ifdef MAP_HAS_PROMOTE
 	{ "lookup-dirty", BENCH_SMP | BENCH_OWN_MAP, dirty_setup, lookup_body,
 	  hit_check, destroy_map },
 	{ "lookup-read", BENCH_SMP | BENCH_OWN_MAP, read_setup, lookup_body,
 	  hit_check, destroy_map },
-	{ "start-dirty-worst", BENCH_UP | BENCH_OWN_MAP,
+	{ "start-dirty-worst", BENCH_OWN_MAP,
 	  .measure = start_dirty_measure },
 #endif
-	{ "insert", BENCH_UP | BENCH_OWN_MAP, insert_setup, insert_body,
+	{ "insert", BENCH_SMP | BENCH_OWN_MAP, insert_setup, insert_body,
 	  insert_check, destroy_map },
-	{ "fill", BENCH_UP | BENCH_OWN_MAP, first_setup, insert_body, first_check,
+	{ "fill", BENCH_OWN_MAP, first_setup, insert_body, first_check,
 	  destroy_map },
-	{ "turnover", BENCH_UP | BENCH_OWN_MAP, turnover_setup, turnover_body,
+	{ "turnover", BENCH_OWN_MAP, turnover_setup, turnover_body,
 	  turnover_check, destroy_map },
-	{ "delete", BENCH_UP | BENCH_OWN_MAP, delete_setup, delete_body,
+	{ "delete", BENCH_SMP | BENCH_OWN_MAP, delete_setup, delete_body,
 	  delete_check, destroy_map },
-	{ "fill-worst", BENCH_UP | BENCH_OWN_MAP | BENCH_LATENCY, fill_setup,
+	{ "fill-worst", BENCH_OWN_MAP | BENCH_LATENCY, fill_setup,
 	  insert_body, insert_check, destroy_map },
-	{ "copy-all", BENCH_UP | BENCH_OWN_MAP, .measure = copy_all_measure },
-	{ "read-heavy-uniform", BENCH_UP | BENCH_OWN_MAP, mix_uniform_setup,
+	{ "copy-all", BENCH_OWN_MAP, .measure = copy_all_measure },
+	{ "read-heavy-uniform", BENCH_OWN_MAP, mix_uniform_setup,
 	  read_heavy_body, mix_check, destroy_map },
-	{ "read-heavy-zipf", BENCH_UP | BENCH_OWN_MAP, mix_zipf_setup,
+	{ "read-heavy-zipf", BENCH_OWN_MAP, mix_zipf_setup,
 	  read_heavy_body, mix_check, destroy_map },
-	{ "exchange-uniform", BENCH_UP | BENCH_OWN_MAP, mix_uniform_setup,
+	{ "exchange-uniform", BENCH_OWN_MAP, mix_uniform_setup,
 	  exchange_body, mix_check, destroy_map },
-	{ "exchange-zipf", BENCH_UP | BENCH_OWN_MAP, mix_zipf_setup,
+	{ "exchange-zipf", BENCH_OWN_MAP, mix_zipf_setup,
 	  exchange_body, mix_check, destroy_map },
-	{ "rapid-grow-uniform", BENCH_UP | BENCH_OWN_MAP, mix_uniform_setup,
+	{ "rapid-grow-uniform", BENCH_OWN_MAP, mix_uniform_setup,
 	  rapid_grow_body, mix_check, destroy_map },
-	{ "rapid-grow-zipf", BENCH_UP | BENCH_OWN_MAP, mix_zipf_setup,
+	{ "rapid-grow-zipf", BENCH_OWN_MAP, mix_zipf_setup,
 	  rapid_grow_body, mix_check, destroy_map },
-	{ "memory", BENCH_UP | BENCH_OWN_MAP | BENCH_MEMORY,
+	{ "memory", BENCH_OWN_MAP | BENCH_MEMORY,
 	  .measure = memory_measure },
-	{ "memory-in-order", BENCH_UP | BENCH_OWN_MAP | BENCH_MEMORY,
+	{ "memory-in-order", BENCH_OWN_MAP | BENCH_MEMORY,
 	  .measure = memory_in_order_measure },
 #endif
 	{ }

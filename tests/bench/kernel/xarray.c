@@ -10,7 +10,6 @@
 #define CONTENDER xarray
 #define CONTENDER_NAME "xarray"
 #define MAP_DENSE_KEYS
-#define MAP_OVERWRITES_WITH_IRQS
 #include "contender.h"
 
 struct map {

@@ -144,20 +144,27 @@ def updates(measured):
 def scaling(measured):
     """Two threads against one, relative to what a loop without a map gains."""
     reached = []
-    for workload in ("lookup-hit", "overwrite"):
-        target = Target(f"{workload}: 2 threads against 1", 1.9)
-        for size in SIZES:
-            def ns(contender, threads, of=workload):
-                return Cell("smp", contender, of, size, 8, threads), "ns"
 
+    def ns(contender, threads, workload, size):
+        return Cell("smp", contender, workload, size, 8, threads), "ns"
+
+    for workload, bound in (("lookup-hit", 1.9), ("overwrite", 1.9), ("insert", 1.7)):
+        target = Target(f"{workload}: 2 threads against 1", bound)
+        for size in SIZES:
             # Throughput of two is 2 / ns, so the loop's 2s cancel out.
             target.add(size_name(size), measured.combined(
                 lambda one, two, loop_one, loop_two:
                     2 * (one / two) / (loop_one / loop_two),
-                ns("syncmap", 1), ns("syncmap", 2),
-                ns("loop", 1, "lookup-hit"), ns("loop", 2, "lookup-hit")))
+                ns("syncmap", 1, workload, size), ns("syncmap", 2, workload, size),
+                ns("loop", 1, "lookup-hit", size), ns("loop", 2, "lookup-hit", size)))
         reached.append(target)
-    return reached
+    churn = Target("churn: gain of 2 threads to rhashtable's", 1.0)
+    for size in SIZES:
+        churn.add(size_name(size), measured.combined(
+            lambda one, two, their_one, their_two: (one / two) / (their_one / their_two),
+            *(ns(contender, threads, "churn", size)
+              for contender in ("syncmap", "rhashtable") for threads in (1, 2))))
+    return [*reached, churn]
 
 
 def growth(measured):
