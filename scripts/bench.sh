@@ -50,7 +50,7 @@ groups() {
 		core+=,lookup-hit,lookup-miss
 		few=$core,lookup-dirty,lookup-read
 		all=$few
-		large+=,loop
+		large+=,limit,loop
 	else
 		few=$core,fill-worst,copy-all,start-dirty-worst
 		few+=,read-heavy-uniform,exchange-uniform,rapid-grow-uniform

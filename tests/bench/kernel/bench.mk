@@ -19,5 +19,6 @@ endef
 $(foreach contender,$(contenders),$(foreach length,8 16 64,\
 	$(eval $(call instance,$(contender),$(length)))))
 $(eval $(call instance,xarray,8))
+$(eval $(call instance,limit,8))
 $(eval $(call instance,syncmap-c,4))
 $(eval $(call instance,rhashtable,4))

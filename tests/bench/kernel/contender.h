@@ -135,7 +135,10 @@ static inline unsigned long map_bytes(struct map *map, unsigned long n);
 /*
  * A contender that lacks operations defines one of these before it includes this
  * header, and then takes no part in workloads that need them:
- * MAP_NO_LOAD_OR_STORE, MAP_NO_RANGE, MAP_LOOKUP_ONLY.
+ * MAP_NO_LOAD_OR_STORE, MAP_NO_RANGE, MAP_LOOKUP_ONLY, MAP_HITS_ONLY. One that is
+ * made for lookups only has its keys from map_create().
+ *
+ * MAP_IS_NONE: there is no map, so that each lookup finds something, no matter what.
  *
  * MAP_HAS_PROMOTE: there are a read and a dirty table, and
  * static inline void map_promote(struct map *map) promotes the latter.

@@ -21,6 +21,7 @@ extern const struct bench_contender bench_hashtable_64;
 extern const struct bench_contender bench_rbtree_8;
 extern const struct bench_contender bench_rbtree_16;
 extern const struct bench_contender bench_rbtree_64;
+extern const struct bench_contender bench_limit_8;
 extern const struct bench_contender bench_loop_8;
 extern const struct bench_contender bench_loop_16;
 extern const struct bench_contender bench_loop_64;

@@ -96,6 +96,7 @@ static const struct bench_contender *const all[] = {
 	&bench_rbtree_8,
 	&bench_rbtree_16,
 	&bench_rbtree_64,
+	&bench_limit_8,
 	&bench_loop_8,
 	&bench_loop_16,
 	&bench_loop_64,

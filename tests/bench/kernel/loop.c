@@ -6,6 +6,7 @@
 #define CONTENDER loop
 #define CONTENDER_NAME "loop"
 #define MAP_LOOKUP_ONLY
+#define MAP_IS_NONE
 #include "contender.h"
 
 struct map {

@@ -9,10 +9,10 @@
 
 #include "contenders.h"
 
-#ifdef MAP_LOOKUP_ONLY
-#define LOOKUP_ONLY true
+#ifdef MAP_IS_NONE
+#define IS_NONE true
 #else
-#define LOOKUP_ONLY false
+#define IS_NONE false
 #endif
 
 /* Makes the streams of the threads: draws, moved by @offset. */
@@ -62,12 +62,6 @@ static int hit_setup(struct bench_run *run)
 	return 0;
 }
 
-static int miss_setup(struct bench_run *run)
-{
-	draw_keys(run, BENCH_UNIFORM, run->size);
-	return 0;
-}
-
 static bool hit_check(struct bench_run *run)
 {
 	for (unsigned int t = 0; t < run->threads; t++) {
@@ -79,21 +73,29 @@ static bool hit_check(struct bench_run *run)
 		}
 		if (run->thread[t].hits != run->ops)
 			return false;
-		if (!LOOKUP_ONLY && run->thread[t].sum != sum)
+		if (!IS_NONE && run->thread[t].sum != sum)
 			return false;
 	}
 	return true;
 }
 
+#ifndef MAP_HITS_ONLY
+static int miss_setup(struct bench_run *run)
+{
+	draw_keys(run, BENCH_UNIFORM, run->size);
+	return 0;
+}
+
 static bool miss_check(struct bench_run *run)
 {
-	u64 expected = LOOKUP_ONLY ? run->ops : 0;
+	u64 expected = IS_NONE ? run->ops : 0;
 
 	for (unsigned int t = 0; t < run->threads; t++)
 		if (run->thread[t].hits != expected)
 			return false;
 	return true;
 }
+#endif
 
 #ifdef MAP_LOOKUP_ONLY
 static int fill_map(struct bench_run *run)
@@ -734,7 +736,9 @@ static int start_dirty_measure(struct bench_run *run)
 /* Those that use the common map come first. */
 static const struct bench_workload workloads[] = {
 	{ "lookup-hit", BENCH_SMP, hit_setup, lookup_body, hit_check },
+#ifndef MAP_HITS_ONLY
 	{ "lookup-miss", BENCH_SMP, miss_setup, lookup_body, miss_check },
+#endif
 #ifndef MAP_LOOKUP_ONLY
 	{ "overwrite", BENCH_SMP, overwrite_setup, overwrite_body,
 	  overwrite_check },

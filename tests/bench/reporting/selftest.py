@@ -52,6 +52,7 @@ def good_results():
                 yield from rounds("smp", "syncmap", workload, size, threads, ns=30)
             yield from rounds("smp", "rhashtable", "churn", size, threads, ns=35)
             yield from rounds("smp", "loop", "lookup-hit", size, threads, ns=1)
+            yield from rounds("smp", "limit", "lookup-hit", size, threads, ns=18)
         for workload in ("overwrite", "insert", "churn", "read-heavy-zipf"):
             yield from rounds("up", "syncmap", workload, size, ns=40)
             yield from rounds("up", "syncmap-counted", workload, size, ns=80)
@@ -241,6 +242,8 @@ class Targets(unittest.TestCase):
                 changed("smp", "syncmap", "lookup-miss", ns=1.2),
             "lookup-dirty against our lookup-read":
                 changed("smp", "syncmap", "lookup-dirty", ns=1.2),
+            "lookup-hit against its two loads alone":
+                changed("smp", "limit", "lookup-hit", ns=0.9),
             "overwrite against rhashtable": changed("up", "syncmap", "overwrite", ns=1.2),
             "insert against rhashtable": changed("up", "syncmap", "insert", ns=1.5),
             "churn against rhashtable": changed("up", "syncmap", "churn", ns=1.5),

@@ -110,6 +110,8 @@ def lookups(measured):
     miss = Target("lookup-miss against our lookup-hit", 0.9)
     # In the same map, and for as short a time: a promotion ends it.
     dirty = Target("lookup-dirty against our lookup-read", 0.9)
+    # Its two loads from as much memory, and nothing else.
+    least = Target("lookup-hit against its two loads alone", 1.15, at_least=False)
     for size in SIZES:
         for threads in (1, 2):
             label = f"{size_name(size)}, {plural(threads)}"
@@ -123,7 +125,9 @@ def lookups(measured):
             miss.add(label, measured.speed(cell("syncmap", "lookup-miss"), hit))
             dirty.add(label, measured.speed(cell("syncmap", "lookup-dirty"),
                                             cell("syncmap", "lookup-read")))
-    return [beat, classic, miss, dirty]
+            if size in (SMALL, LARGE):
+                least.add(label, measured.ratio(hit, cell("limit")))
+    return [beat, classic, miss, dirty, least]
 
 
 def updates(measured):
