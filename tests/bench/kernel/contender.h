@@ -294,6 +294,8 @@ struct bench_workload {
 struct bench_contender {
 	const char *name;
 	unsigned int key_len;
+	/* How many times as many operations as others, if one takes no time. */
+	unsigned int repeat;
 	/* Makes run->map, and destroys it. */
 	int (*fill)(struct bench_run *run);
 	void (*empty)(struct bench_run *run);

@@ -385,6 +385,9 @@ struct pass {
 	const struct bench_workload *workload;
 	bool latency;
 	atomic_t waiting;
+	/* When the last thread was there, and whether that has been. */
+	u64 start;
+	bool started;
 };
 
 static struct worker {
@@ -424,23 +427,31 @@ static void run_batches(struct pass *pass, unsigned int thread)
 static int work(void *arg)
 {
 	struct worker *me = arg;
-	struct bench_thread *thread = &me->pass->run->thread[me->thread];
-	u64 start;
+	struct pass *pass = me->pass;
+	struct bench_thread *thread = &pass->run->thread[me->thread];
 
-	atomic_dec(&me->pass->waiting);
-	while (atomic_read_acquire(&me->pass->waiting)) {
+	if (atomic_dec_and_test(&pass->waiting)) {
+		pass->start = bench_clock();
+		/* Pairs with the acquire below: all have the same start. */
+		smp_store_release(&pass->started, true);
+	}
+	/* Pairs with the release above. */
+	while (!smp_load_acquire(&pass->started)) {
 		cpu_relax();
 		cond_resched();
 	}
-	start = bench_clock();
 	bench_begin();
-	if (me->pass->latency)
-		run_latency(me->pass, me->thread);
+	if (pass->latency)
+		run_latency(pass, me->thread);
 	else
-		run_batches(me->pass, me->thread);
+		run_batches(pass, me->thread);
 	bench_end();
-	thread->ns = bench_clock() - start;
-	thread->ops = me->pass->run->ops;
+	/*
+	 * Since all could start: threads that took turns, since the host had but
+	 * one processor for them, would seem not to disturb each other.
+	 */
+	thread->ns = bench_clock() - pass->start;
+	thread->ops = pass->run->ops;
 	complete(&me->done);
 	return 0;
 }
@@ -452,6 +463,7 @@ static int run_threads(struct pass *pass)
 	int err = 0;
 
 	atomic_set(&pass->waiting, n);
+	pass->started = false;
 	for (made = 0; made < n; made++) {
 		workers[made].pass = pass;
 		workers[made].thread = made;
@@ -529,8 +541,12 @@ static int run_workload(struct bench_run *run,
 			const struct bench_workload *load)
 {
 	struct bench_figures figures = { .bytes = -1, .peak = -1 };
+	u64 nr_ops = ops;
 	int err = 0;
 
+	/* So that a pass is long beside the time in which its threads begin. */
+	if (!instructions)
+		nr_ops *= run->contender->repeat;
 	if (load->measure)
 		return load->measure(run);
 	/* What is not to begin with a new map begins with a warm one. */
@@ -539,7 +555,7 @@ static int run_workload(struct bench_run *run,
 				 &figures);
 	memset(histograms, 0, sizeof(histograms));
 	if (!err && !(load->flags & BENCH_LATENCY))
-		err = run_passes(run, load, ops, false, &figures);
+		err = run_passes(run, load, nr_ops, false, &figures);
 	if (!err && samples)
 		err = run_passes(run, load, samples, true, &figures);
 	if (!err)

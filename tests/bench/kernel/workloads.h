@@ -802,6 +802,7 @@ static const struct bench_workload workloads[] = {
 const struct bench_contender BENCH_CONTENDER_NAME(CONTENDER, KEY_LEN) = {
 	.name = CONTENDER_NAME,
 	.key_len = KEY_LEN,
+	.repeat = IS_NONE ? 64 : 1,
 	.fill = fill_map,
 	.empty = destroy_map,
 	.workloads = workloads,
