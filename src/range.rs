@@ -14,7 +14,7 @@
 use core::cmp::Ordering;
 use core::ops::Deref;
 use core::ptr::NonNull;
-use kernel::sync::rcu::{self, Guard};
+use kernel::sync::rcu;
 
 use crate::entry::Entry;
 use crate::hash::Key;
@@ -22,7 +22,7 @@ use crate::helpers::cond_resched;
 use crate::map::Map;
 use crate::object::{Object, Stored};
 use crate::rcu::Shared;
-use crate::table::Leaf;
+use crate::table::{Leaf, FULL, SLACK};
 use crate::value::{Counted, Policy, ValueRef};
 
 /// Pairs to which references are taken at a time.
@@ -31,11 +31,11 @@ const BATCH: usize = 32;
 /// How often a walk looks for a value of which something can be made.
 const ATTEMPTS: usize = 64;
 
-/// Entries that are put in order at a time: a bucket rarely is the home of more.
-const SELECTION: usize = 16;
+/// Entries that are put in order at a time: those of a segment.
+const SELECTION: usize = FULL + SLACK;
 
-/// Home buckets that are looked at in one section.
-const SECTION: usize = 256;
+/// Segments that are looked at in one section.
+const SECTION: usize = 16;
 
 /// A counted reference to an entry, for its key.
 pub struct KeyRef<'m, K: Key, P: Policy> {
@@ -197,6 +197,11 @@ impl<'g, K: Key> Selection<'g, K> {
         }
     }
 
+    /// Those that have been selected.
+    fn entries(&self) -> impl Iterator<Item = &Hashed<'g, K>> {
+        self.entries.iter().take(self.len).flatten()
+    }
+
     fn is_full(&self) -> bool {
         self.len == SELECTION
     }
@@ -251,19 +256,33 @@ impl<'m, K: Key, P: Policy> Walk<'m, '_, K, P> {
     ///
     /// Process context; sleeps behind the section, if only to let others run. How many pairs come is
     /// up to `f`, and to how many can be looked at without holding others up; there may be none
-    /// although the walk is not over.
-    pub fn section(&mut self, mut f: impl FnMut(&K::Ref, P::Seen<'_>) -> Visit) {
-        self.section_of_entries(|entry, seen| {
+    /// although the walk is not over. No more than `wanted` come, or a few more: what is put in
+    /// order for an `f` that stops is put in order for nothing.
+    pub fn section(
+        &mut self,
+        wanted: usize,
+        mut f: impl FnMut(&K::Ref, P::Seen<'_>) -> Visit,
+    ) {
+        self.section_of_entries(wanted, |entry, seen| {
             f(Object::payload(entry.as_ptr(), entry.get()), seen)
         });
     }
 
-    fn section_of_entries(&mut self, f: impl FnMut(Shared<'_, Entry<K>>, P::Seen<'_>) -> Visit) {
-        self.rcu_section(f);
+    /// The same, with entries.
+    fn section_of_entries(
+        &mut self,
+        wanted: usize,
+        f: impl FnMut(Shared<'_, Entry<K>>, P::Seen<'_>) -> Visit,
+    ) {
+        self.rcu_section(wanted, f);
         cond_resched();
     }
 
-    fn rcu_section(&mut self, mut f: impl FnMut(Shared<'_, Entry<K>>, P::Seen<'_>) -> Visit) {
+    fn rcu_section(
+        &mut self,
+        mut wanted: usize,
+        mut f: impl FnMut(Shared<'_, Entry<K>>, P::Seen<'_>) -> Visit,
+    ) {
         // Dropped after the section: that may be the end of an entry.
         let mut before = None;
         let guard = rcu::read_lock();
@@ -274,7 +293,11 @@ impl<'m, K: Key, P: Policy> Walk<'m, '_, K, P> {
                 before = Some(key);
             }
         };
+        let mut selection = Selection::new();
         for _ in 0..SECTION {
+            if wanted == 0 {
+                return;
+            }
             let place = match &self.position {
                 Position::Before(hash) => Place::Before(*hash),
                 Position::Cursor(hash, key) => Place::At(*hash, *key),
@@ -286,11 +309,11 @@ impl<'m, K: Key, P: Policy> Walk<'m, '_, K, P> {
                 Some(leaf) if leaf.end().is_none_or(|end| hash < end) => leaf,
                 leaf => leaf.insert(table.leaf(hash, &guard).prefetch()),
             };
-            let mut selection = Selection::new();
-            let end = selection.fill::<P>(leaf, place, &guard);
+            let end = selection.fill(leaf, place, wanted);
+            wanted = wanted.saturating_sub(selection.len);
             let mut last = None;
-            for Hashed { entry, .. } in selection.entries.iter().flatten() {
-                // The key may have been deleted meanwhile.
+            for Hashed { entry, .. } in selection.entries() {
+                // The key may have been deleted.
                 let visit = match entry.get().load::<P>(&guard) {
                     Some(seen) => f(*entry, seen),
                     None => Visit::Next,
@@ -307,7 +330,7 @@ impl<'m, K: Key, P: Policy> Walk<'m, '_, K, P> {
                 }
             }
             match last.filter(|_| selection.is_full()) {
-                // Some of that home may have been left out.
+                // Some may have been left out.
                 Some(last) => {
                     let behind = Position::Behind(KeyRef::new(self.map, last));
                     go_to(&mut self.position, behind);
@@ -338,7 +361,7 @@ impl<'m, K: Key, P: Policy> Walk<'m, '_, K, P> {
         };
         while !batch.last && batch.pairs().next().is_none() {
             let mut room = batch.pairs.iter_mut();
-            self.section_of_entries(|entry, seen| {
+            self.section_of_entries(BATCH, |entry, seen| {
                 if room.len() == 0 {
                     return Visit::Stop;
                 }
@@ -369,27 +392,29 @@ impl<'m, K: Key, P: Policy> Walk<'m, '_, K, P> {
 }
 
 impl<'g, K: Key> Selection<'g, K> {
-    /// Selects the first of the live entries behind a place that have the home of its hash; returns
-    /// the first hash behind that home.
-    fn fill<P: Policy>(
-        &mut self,
-        leaf: &Leaf<'g, K>,
-        place: Place<'_, K>,
-        guard: &'g Guard,
-    ) -> Option<u32> {
-        let hash = place.hash();
-        let (entries, end) = leaf.home(hash);
-        for entry in entries {
-            let hashed = Hashed {
-                hash: entry.hash(),
-                entry,
-            };
-            // The home of others may be another one.
-            let here = hashed.hash >= hash && end.is_none_or(|end| hashed.hash < end);
-            let live = || entry.get().load::<P>(guard).is_some();
-            if here && place.is_before(hashed) && live() {
-                self.offer(hashed);
+    /// Selects the first of the entries behind a place, `wanted` of them or more, or all that there are
+    /// in its leaf; returns the first hash behind those that have been looked at.
+    fn fill(&mut self, leaf: &Leaf<'g, K>, place: Place<'_, K>, wanted: usize) -> Option<u32> {
+        self.len = 0;
+        let end = leaf.look_from(place.hash(), |entry| {
+            if let Some(entry) = entry {
+                let hashed = Hashed {
+                    hash: entry.hash(),
+                    entry,
+                };
+                if place.is_before(hashed) {
+                    self.offer(hashed);
+                }
             }
+            self.len < wanted
+        });
+        // What has a home behind them comes later.
+        let behind = |hashed: &Hashed<'_, K>| end.is_some_and(|end| hashed.hash >= end);
+        while let Some(last) = self.len.checked_sub(1) {
+            if !self.entries[last].as_ref().is_some_and(behind) {
+                break;
+            }
+            self.len = last;
         }
         end
     }
@@ -401,7 +426,7 @@ impl<'m, K: Key, S: Stored> Walk<'m, '_, K, Counted<S>> {
         let map = self.map;
         let mut pair = None;
         while pair.is_none() && !self.is_over() {
-            self.section_of_entries(|entry, seen| {
+            self.section_of_entries(1, |entry, seen| {
                 pair = Some((KeyRef::new(map, entry), seen.count(&map.reclaimer)));
                 Visit::Last
             });
@@ -444,7 +469,7 @@ impl<K: Key, P: Policy> Map<K, P> {
         let mut walk = self.walk(Cursor::Start);
         let mut goes_on = true;
         while goes_on && !walk.is_over() {
-            walk.section(|key, seen| {
+            walk.section(usize::MAX, |key, seen| {
                 goes_on = f(key, seen);
                 match goes_on {
                     true => Visit::Next,

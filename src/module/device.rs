@@ -304,10 +304,10 @@ impl OpenMap {
     #[inline(never)]
     fn write_records(&self, cursor: Cursor<'_, Bytes>, range: &mut abi::Range) -> Result {
         let mut walk = self.map().walk(cursor);
-        let mut records = Records::new();
+        let mut records = Records::new()?;
         while !walk.is_over() {
             records.begin((range.buf_len - range.used) as usize);
-            walk.section(|key, seen| records.add(key, seen.get()));
+            walk.section(records.wanted(), |key, seen| records.add(key, seen.get()));
             let to = abi::user(range.buf).wrapping_byte_add(range.used as usize);
             records.write(to)?;
             if records.is_too_long {
@@ -337,18 +337,20 @@ impl OpenMap {
 }
 
 /// Bytes of records that are put together before they are written.
-const SPACE: usize = 768;
+const SPACE: usize = 4096;
 
 /// Records of a walk, put together in one section, to be written to user memory after it.
 struct Records {
     /// Bytes that user memory has room for.
     room: usize,
-    space: [u8; SPACE],
+    space: KBox<[u8; SPACE]>,
     /// Bytes of the records.
     len: usize,
     count: u32,
     /// Where the last one begins.
     last: usize,
+    /// How long the last one is, or a short one.
+    usual: usize,
     /// The length of a record that there was no room for.
     refused: Option<usize>,
     /// Whether the first record does not fit into the space.
@@ -356,16 +358,22 @@ struct Records {
 }
 
 impl Records {
-    fn new() -> Self {
-        Self {
+    fn new() -> Result<Self> {
+        Ok(Self {
             room: 0,
-            space: [0; SPACE],
+            space: KBox::zeroed(gfp())?,
             len: 0,
             count: 0,
             last: 0,
+            usual: 2 * size_of::<abi::Record>(),
             refused: None,
             is_too_long: false,
-        }
+        })
+    }
+
+    /// How many records there is room for, if they are as long as the last one.
+    fn wanted(&self) -> usize {
+        (self.room.min(SPACE) / self.usual).max(1)
     }
 
     /// Forgets all records; there is room for so many bytes of others.
@@ -385,6 +393,7 @@ impl Records {
             return None;
         }
         self.last = self.len;
+        self.usual = len;
         self.len += len;
         self.count += 1;
         Some(abi::Record {

@@ -496,20 +496,33 @@ impl<'p, K: Key> Leaf<'p, K> {
         self.end
     }
 
-    /// The entries with the home of a hash, and others; and the first hash behind that home.
-    pub(crate) fn home(
+    /// Looks at the entries with the home of a hash, with the homes behind it, and at others, home by home;
+    /// returns the first hash behind the last of these homes.
+    ///
+    /// `look` is called for each entry, and says whether to go on; it is asked once more after each home,
+    /// and what it says then counts. Of a chain, one home is looked at.
+    #[inline(always)]
+    pub(crate) fn look_from(
         &self,
         hash: u32,
-    ) -> (impl Iterator<Item = Shared<'p, Entry<K>>>, Option<u32>) {
-        let next = self.segment.next_home(hash, self.shift);
-        let end = match (next, self.end) {
+        mut look: impl FnMut(Option<Shared<'p, Entry<K>>>) -> bool,
+    ) -> Option<u32> {
+        let segment = self.segment;
+        let home = segment.home(hash, self.shift);
+        let last = match segment.is_chain() {
+            true => {
+                segment.probe(home, 0).for_each(|entry| {
+                    look(Some(entry));
+                });
+                home
+            }
+            false => segment.look_from(home, look),
+        };
+        let next = segment.first_hash_behind(last, hash, self.shift);
+        match (next, self.end) {
             (Some(next), Some(end)) => Some(next.min(end)),
             (next, end) => next.or(end),
-        };
-        (
-            self.segment.probe(self.segment.home(hash, self.shift), 0),
-            end,
-        )
+        }
     }
 }
 

@@ -109,7 +109,7 @@ fn sections_of<K: Number>(seed: u64) -> Result {
             let mut left = random.below(40);
             let stops = random.below(2) == 0 && left > 0;
             let mut ended = 0;
-            walk.section(|key, _| {
+            walk.section(usize::MAX, |key, _| {
                 ended += usize::from(left == 0);
                 if left == 0 && stops {
                     return Visit::Stop;
@@ -484,7 +484,7 @@ mod tests {
             map.swap_prepared(key as u64, word, GFP_KERNEL)?;
         }
         let mut walk = map.walk(Cursor::Start);
-        walk.section(|_, _| Visit::Last);
+        walk.section(usize::MAX, |_, _| Visit::Last);
         map.clear(GFP_KERNEL)?;
         map.drain();
         map.drain();

@@ -185,9 +185,9 @@ impl<K: Key> Segment<K> {
         }
     }
 
-    /// The least hash with a home behind that of a hash; `None` if that is the last one.
-    pub(super) fn next_home(&self, hash: u32, shift: u32) -> Option<u32> {
-        let home = self.home(hash, shift) + 1;
+    /// The least hash that begins like this one, with a home behind that one; `None` if that is the last.
+    pub(super) fn first_hash_behind(&self, home: usize, hash: u32, shift: u32) -> Option<u32> {
+        let home = home + 1;
         if home >= self.buckets.len() {
             return None;
         }

@@ -56,6 +56,36 @@ impl<K: Key> Segment<K> {
         }
     }
 
+    /// Calls `look` for the entries whose home may be that one or one behind it, and then, after each home
+    /// of which none can come any more, for nothing; until it says no then. Returns the last home. The segment
+    /// is in no chain.
+    #[inline(always)]
+    pub(in crate::table) fn look_from<'p>(
+        &'p self,
+        home: usize,
+        mut look: impl FnMut(Option<Shared<'p, Entry<K>>>) -> bool,
+    ) -> usize {
+        let mut look_at = |at: usize| {
+            let bucket = Candidates::in_bucket(self.bucket(at), 0);
+            let more = bucket.word & tags::MORE != 0;
+            bucket.for_each(|entry| {
+                look(Some(entry));
+            });
+            (more, !more && !look(None))
+        };
+        for at in home..self.buckets.len() {
+            let (more, enough) = look_at(at);
+            if enough {
+                return at;
+            }
+            if more && at + 1 == self.buckets.len() {
+                // Those that have gone on to the first buckets.
+                (0..home).any(|at| !look_at(at).0);
+            }
+        }
+        self.buckets.len() - 1
+    }
+
     /// Calls a function for all entries, those of the whole chain.
     #[inline(always)]
     pub(in crate::table) fn for_each_entry<'p>(&'p self, mut f: impl FnMut(Shared<'p, Entry<K>>)) {
