@@ -205,7 +205,7 @@ impl<K: Key> Entry<K> {
     #[inline]
     pub(crate) fn is(this: NonNull<Self>, valid: &Self, hash: u32, key: &K::Ref) -> bool {
         (K::IS_WORD || valid.hash() == hash)
-            && K::compare(Object::payload(this, valid), key).is_eq()
+            && K::is_equal(Object::payload(this, valid), key)
     }
 
     /// The present state. Acquire: pairs with whatever put the value there (litmus: value).

@@ -5,7 +5,8 @@
 //! Every map draws its own random [`Seed`]. Sized keys go through `FoldHasher`, a
 //! multiply-and-fold hash in the manner of wyhash and foldhash: fast, and hard to aim at without
 //! the seed, but no cryptographic promise. Byte keys, which userspace may choose, go through the
-//! kernel's SipHash, which is made to withstand whoever chooses the keys.
+//! kernel's SipHash, which is made to withstand whoever chooses the keys: SipHash-1-3, as the kernel has
+//! it for hash tables on machines of 64 bits (`hsiphash`), and as hash maps in userspace do.
 
 use core::hash::{Hash, Hasher};
 use kernel::bindings;
@@ -15,7 +16,7 @@ use crate::object::{Bytes, Fixed, Stored};
 /// The secret of one map.
 pub struct Seed {
     /// For SipHash.
-    key: bindings::siphash_key_t,
+    key: bindings::hsiphash_key_t,
     /// For the other hash, as it begins.
     fold: FoldHasher,
 }
@@ -30,7 +31,9 @@ impl Seed {
         };
         let [key @ .., state, factor, salt] = words;
         Seed {
-            key: bindings::siphash_key_t { key },
+            key: bindings::hsiphash_key_t {
+                key: key.map(|word| word as usize),
+            },
             fold: FoldHasher {
                 state,
                 factor: factor | 1,
@@ -39,15 +42,21 @@ impl Seed {
         }
     }
 
-    /// Hashes `bytes` with SipHash-2-4.
-    pub fn sip(&self, bytes: &[u8]) -> u64 {
-        if let Ok(word) = bytes.try_into().map(u64::from_le_bytes) {
-            // The same hash, sooner.
-            // SAFETY: `key` is valid for reads.
-            return unsafe { bindings::siphash_1u64(word, &self.key) };
+    /// Hashes `bytes` with SipHash-1-3.
+    #[inline]
+    pub fn sip(&self, bytes: &[u8]) -> u32 {
+        // The functions for these lengths are faster, and a key has one length.
+        // SAFETY: `key` is valid for reads, `bytes` for reads of its length.
+        unsafe {
+            if let Ok(bytes) = bytes.try_into().map(u128::from_le_bytes) {
+                let [a, b, c, d] = [0, 32, 64, 96].map(|shift| (bytes >> shift) as u32);
+                bindings::hsiphash_4u32(a, b, c, d, &self.key)
+            } else if let Ok(bytes) = bytes.try_into().map(u64::from_le_bytes) {
+                bindings::hsiphash_2u32(bytes as u32, (bytes >> 32) as u32, &self.key)
+            } else {
+                bindings::__hsiphash_unaligned(bytes.as_ptr().cast(), bytes.len(), &self.key)
+            }
         }
-        // SAFETY: `bytes` is valid for reads of its length, `key` for reads.
-        unsafe { bindings::__siphash_unaligned(bytes.as_ptr().cast(), bytes.len(), &self.key) }
     }
 
     /// Hashes `value` with the multiply-and-fold hash.
@@ -181,6 +190,12 @@ pub trait Key: Stored {
     /// Compares two keys. Called with the raw spinlock of the map held, too: must not sleep, not even as
     /// a spinlock does on PREEMPT_RT, nor use the map.
     fn compare(a: &Self::Ref, b: &Self::Ref) -> core::cmp::Ordering;
+
+    /// Whether two keys are the same: what `compare` says, perhaps sooner.
+    #[inline]
+    fn is_equal(a: &Self::Ref, b: &Self::Ref) -> bool {
+        Self::compare(a, b).is_eq()
+    }
 }
 
 impl<T: Hash + Ord + Send + Sync + 'static> Key for Fixed<T> {
@@ -212,7 +227,16 @@ impl Key for Bytes {
 
     #[inline]
     fn hash(key: &[u8], seed: &Seed) -> u64 {
-        seed.sip(key)
+        u64::from(seed.sip(key)) << u32::BITS
+    }
+
+    #[inline]
+    fn is_equal(a: &[u8], b: &[u8]) -> bool {
+        // What has the size of an address of IPv6, or of a word, without a call.
+        match (<&[u8; 16]>::try_from(a), <&[u8; 16]>::try_from(b)) {
+            (Ok(a), Ok(b)) => u128::from_ne_bytes(*a) == u128::from_ne_bytes(*b),
+            _ => a == b,
+        }
     }
 
     #[inline]

@@ -25,34 +25,43 @@ pub const EDQUOT: u32 = 122;
 pub struct task_struct;
 
 #[derive(Clone, Copy)]
-pub struct siphash_key_t {
-    pub key: [u64; 2],
+pub struct hsiphash_key_t {
+    pub key: [usize; 2],
 }
 
 /// # Safety
 ///
 /// `from` is valid for reads of `len` bytes, `key` for reads.
-pub unsafe fn __siphash_unaligned(
+pub unsafe fn __hsiphash_unaligned(
     from: *const c_void,
     len: usize,
-    key: *const siphash_key_t,
-) -> u64 {
+    key: *const hsiphash_key_t,
+) -> u32 {
     // SAFETY: By the contract of the function.
     let (bytes, key) = unsafe { (core::slice::from_raw_parts(from.cast::<u8>(), len), *key) };
-    // Deprecated because maps of the standard library have another one, and just the same.
+    // Deprecated because maps of the standard library have another one, and just as good here.
     #[expect(deprecated)]
-    let mut hasher = core::hash::SipHasher::new_with_keys(key.key[0], key.key[1]);
+    let mut hasher = core::hash::SipHasher::new_with_keys(key.key[0] as u64, key.key[1] as u64);
     core::hash::Hasher::write(&mut hasher, bytes);
-    core::hash::Hasher::finish(&hasher)
+    core::hash::Hasher::finish(&hasher) as u32
 }
 
 /// # Safety
 ///
 /// `key` is valid for reads.
-pub unsafe fn siphash_1u64(word: u64, key: *const siphash_key_t) -> u64 {
-    let bytes = word.to_le_bytes();
+pub unsafe fn hsiphash_2u32(a: u32, b: u32, key: *const hsiphash_key_t) -> u32 {
+    let words = [a, b];
     // SAFETY: By the contract of the function.
-    unsafe { __siphash_unaligned(bytes.as_ptr().cast(), bytes.len(), key) }
+    unsafe { __hsiphash_unaligned(words.as_ptr().cast(), size_of_val(&words), key) }
+}
+
+/// # Safety
+///
+/// `key` is valid for reads.
+pub unsafe fn hsiphash_4u32(a: u32, b: u32, c: u32, d: u32, key: *const hsiphash_key_t) -> u32 {
+    let words = [a, b, c, d];
+    // SAFETY: By the contract of the function.
+    unsafe { __hsiphash_unaligned(words.as_ptr().cast(), size_of_val(&words), key) }
 }
 
 /// Not random at all: programs choose the hashes of their keys.
