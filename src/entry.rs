@@ -61,10 +61,19 @@ impl State {
     /// Decodes a word.
     #[inline]
     fn of(word: *mut ()) -> Self {
-        match NonNull::new(word) {
-            None => State::Deleted,
-            Some(word) if word.as_ptr() == State::EXPUNGED => State::Expunged,
+        match State::value(word) {
             Some(word) => State::Live(word),
+            None if word == State::EXPUNGED => State::Expunged,
+            None => State::Deleted,
+        }
+    }
+
+    /// The word of a value, if it is one.
+    #[inline]
+    fn value(word: *mut ()) -> Option<Word> {
+        match word.addr() > State::EXPUNGED.addr() {
+            true => NonNull::new(word),
+            false => None,
         }
     }
 }
@@ -237,44 +246,43 @@ impl<K: Key> Entry<K> {
     /// freed and used again for another value before it ends, so an equal word is an equal value
     /// (litmus: no-aba).
     #[inline(always)]
-    pub(crate) fn try_put<'m, P: Policy>(
+    pub(crate) fn try_put<'m, P: Policy, L: CountLive>(
         &self,
         value: P::Value<'m>,
         mut accept: impl FnMut(Option<P::Seen<'_>>) -> bool,
-        live: &impl CountLive,
+        live: impl Fn() -> L,
         reclaimer: &'m Reclaimer,
         guard: &Guard,
     ) -> Put<P::Value<'m>, P::Old<'m>> {
         let new = P::into_word(value);
         // SAFETY: Every path that calls it has failed to publish `new`, and returns.
         let back = || unsafe { P::from_word(new, reclaimer) };
+        let _section = guard;
         loop {
-            let state = self.state();
-            let seen = match state {
-                State::Expunged => return Put::Expunged(back()),
-                State::Deleted => None,
+            // Acquire: as in `state`, which would take longer to tell what is most frequent.
+            let word = load_acquire(&self.head.word);
+            if let Some(word) = State::value(word) {
                 // SAFETY: Found in the section of `guard`.
-                State::Live(word) => Some(unsafe { P::see(word) }),
-            };
-            let _section = guard;
-            if !accept(seen) {
+                if !accept(Some(unsafe { P::see(word) })) {
+                    return Put::Refused(back());
+                }
+                if self.cas(word.as_ptr(), new.as_ptr()) {
+                    // SAFETY: The exchange took `word` out of its entry.
+                    return Put::Done(Some(unsafe { P::old(word, reclaimer) }));
+                }
+                continue;
+            }
+            if word == State::EXPUNGED {
+                return Put::Expunged(back());
+            }
+            if !accept(None) {
                 return Put::Refused(back());
             }
-            match state {
-                State::Live(word) => {
-                    if self.cas(word.as_ptr(), new.as_ptr()) {
-                        // SAFETY: The exchange took `word` out of its entry.
-                        return Put::Done(Some(unsafe { P::old(word, reclaimer) }));
-                    }
-                }
-                _ => {
-                    let stands = || self.state() == State::Deleted;
-                    match live.enter(stands, || self.cas(State::DELETED, new.as_ptr())) {
-                        None => return Put::Full(back()),
-                        Some(true) => return Put::Done(None),
-                        Some(false) => (),
-                    }
-                }
+            let stands = || self.state() == State::Deleted;
+            match live().enter(stands, || self.cas(State::DELETED, new.as_ptr())) {
+                None => return Put::Full(back()),
+                Some(true) => return Put::Done(None),
+                Some(false) => (),
             }
         }
     }

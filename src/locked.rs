@@ -746,6 +746,8 @@ impl<K: Key> LiveKeys<'_, K> {
 }
 
 impl<K: Key> CountLive for LiveKeys<'_, K> {
+    // Apart, so that a store that replaces a value needs fewer registers.
+    #[inline(never)]
     fn enter(&self, stands: impl FnOnce() -> bool, change: impl FnOnce() -> bool) -> Option<bool> {
         let _lock = self.lock();
         if self.era.is_full() {

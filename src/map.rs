@@ -226,8 +226,8 @@ impl<K: Key, P: Policy> Map<K, P> {
         let Some(entry) = table.find_to_insert(hash, key, &guard) else {
             return (Put::Expunged(value), false);
         };
-        let live = self.live_keys(&table);
-        let tried = entry.try_put::<P>(value, accept, &live, &self.reclaimer, &guard);
+        let live = || self.live_keys(&table);
+        let tried = entry.try_put::<P, _>(value, accept, live, &self.reclaimer, &guard);
         // Only in dirty?
         let missed = dirty_hit == DirtyHit::Miss
             && matches!(tried, Put::Done(_) | Put::Refused(_))
@@ -379,8 +379,8 @@ impl<K: Key, P: Policy> Map<K, P> {
             Found::Nowhere | Found::Missed(_) => return Err(value),
         };
         let accept = |seen: Option<P::Seen<'_>>| seen.is_some_and(&mut accept);
-        let live = self.live_keys(&table);
-        let tried = entry.try_put::<P>(value, accept, &live, &self.reclaimer, &guard);
+        let live = || self.live_keys(&table);
+        let tried = entry.try_put::<P, _>(value, accept, live, &self.reclaimer, &guard);
         self.promote_soon(due);
         match tried {
             Put::Done(Some(old)) => Ok(old),
