@@ -2,15 +2,17 @@
 
 //! Counters that many processors change at once: the kernel's `percpu_counter`.
 
-use core::ptr::NonNull;
+use core::mem::ManuallyDrop;
+use core::ops::Deref;
+use core::ptr::{null_mut, NonNull};
 use kernel::alloc::Flags;
 use kernel::bindings;
 use kernel::error::to_result;
 use kernel::prelude::*;
-use kernel::sync::atomic::Atomic;
+use kernel::sync::atomic::{Atomic, Full};
 use kernel::types::Opaque;
 
-use crate::atomic::read_once;
+use crate::atomic::{load_acquire, read_once};
 use crate::gfp::into_c;
 use crate::helpers::*;
 
@@ -62,14 +64,6 @@ impl<const N: usize> Counters<N> {
         // SAFETY: Initialised by `new`.
         unsafe { syncmap_helper_counter_sum(self.get(index)) as isize }
     }
-
-    /// Makes them zero, while nobody else uses them.
-    pub(crate) fn reset(&self) {
-        for index in 0..N {
-            // SAFETY: Initialised by `new`.
-            unsafe { syncmap_helper_counter_reset(self.get(index)) };
-        }
-    }
 }
 
 impl<const N: usize> Drop for Counters<N> {
@@ -78,6 +72,38 @@ impl<const N: usize> Drop for Counters<N> {
         unsafe {
             syncmap_helper_counters_destroy(self.0.cast().as_ptr(), N as u32);
             drop(KBox::from_raw(self.0.as_ptr()));
+        }
+    }
+}
+
+/// Counters that there may be one day.
+pub(crate) struct LateCounters<const N: usize>(Atomic<*mut [Opaque<bindings::percpu_counter>; N]>);
+
+impl<const N: usize> LateCounters<N> {
+    /// Not yet.
+    pub(crate) const fn none() -> Self {
+        Self(Atomic::new(null_mut()))
+    }
+
+    /// The counters, if there are any. Acquire: pairs with the exchange in `set` (the pattern of
+    /// litmus: directory).
+    #[inline]
+    pub(crate) fn get(&self) -> Option<impl Deref<Target = Counters<N>> + '_> {
+        NonNull::new(load_acquire(&self.0)).map(|counters| ManuallyDrop::new(Counters(counters)))
+    }
+
+    /// From now on, these, unless there are others.
+    pub(crate) fn set(&self, counters: Counters<N>) {
+        if self.0.cmpxchg(null_mut(), counters.0.as_ptr(), Full).is_ok() {
+            core::mem::forget(counters);
+        }
+    }
+}
+
+impl<const N: usize> Drop for LateCounters<N> {
+    fn drop(&mut self) {
+        if let Some(counters) = NonNull::new(read_once(&self.0)) {
+            drop(Counters(counters));
         }
     }
 }

@@ -169,6 +169,10 @@ void *syncmap_helper_kmalloc(size_t size, gfp_t gfp)
 			return kmalloc(32, gfp);
 		if (size <= 64)
 			return kmalloc(64, gfp);
+		if (size == 128)
+			return kmalloc(128, gfp);
+		if (size == 1024)
+			return kmalloc(1024, gfp);
 	}
 	return kmalloc(size, gfp);
 }
@@ -207,11 +211,6 @@ void syncmap_helper_counter_add(struct percpu_counter *counter, s64 by,
 s64 syncmap_helper_counter_sum(struct percpu_counter *counter)
 {
 	return percpu_counter_sum(counter);
-}
-
-void syncmap_helper_counter_reset(struct percpu_counter *counter)
-{
-	percpu_counter_set(counter, 0);
 }
 
 /* Whether the caller holds no spinlock and is in process context, for sure. */

@@ -46,7 +46,6 @@ void syncmap_helper_counters_destroy(struct percpu_counter *counters,
 void syncmap_helper_counter_add(struct percpu_counter *counter, s64 by,
 				s32 batch);
 s64 syncmap_helper_counter_sum(struct percpu_counter *counter);
-void syncmap_helper_counter_reset(struct percpu_counter *counter);
 bool syncmap_helper_preemptible(void);
 bool syncmap_helper_is_worker(void);
 void syncmap_helper_report_ended_by_itself(void);

@@ -74,7 +74,6 @@ unsafe extern "C" {
         batch: i32,
     );
     pub(crate) fn syncmap_helper_counter_sum(counter: *mut bindings::percpu_counter) -> i64;
-    pub(crate) fn syncmap_helper_counter_reset(counter: *mut bindings::percpu_counter);
     pub(crate) safe fn syncmap_helper_preemptible() -> bool;
     pub(crate) safe fn syncmap_helper_is_worker() -> bool;
     pub(crate) safe fn syncmap_helper_report_ended_by_itself();

@@ -10,9 +10,11 @@
 //! allocated after they have been released, and then everything is looked at anew. Nothing is allocated,
 //! freed, or called back with a lock held, but the comparison of keys.
 
+use kernel::alloc::Flags;
 use kernel::prelude::*;
 use kernel::sync::rcu;
 
+use crate::counter::Counters;
 use crate::entry::{Entry, State, VacantEntry};
 use crate::gfp::may_block;
 use crate::hash::Key;
@@ -112,6 +114,9 @@ impl<K: Key, P: Policy> Map<K, P> {
                     if inserted.strained {
                         self.request_urgent_sweep();
                     }
+                    if let Memory::Flags(flags) = memory {
+                        self.spread_counts(flags);
+                    }
                     return New::Stored;
                 }
                 Err(back) => back,
@@ -130,6 +135,17 @@ impl<K: Key, P: Policy> Map<K, P> {
             if let Err(error) = provided {
                 let NewKey { key, value, .. } = new;
                 return New::Failed(StoreError { error, key, value });
+            }
+        }
+    }
+
+    /// Has each processor count keys by itself, once there are many, if there is memory for that.
+    fn spread_counts(&self, flags: Flags) {
+        let lacks = |guard: &_| self.roots.whole(guard).era().lacks_counters();
+        if lacks(&rcu::read_lock()) {
+            if let Ok(counters) = Counters::new(flags | __GFP_NOWARN) {
+                let guard = rcu::read_lock();
+                self.roots.whole(&guard).era().give_counters(counters);
             }
         }
     }

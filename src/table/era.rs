@@ -2,12 +2,10 @@
 
 //! The count of live keys, and of those that were deleted.
 
-use kernel::alloc::Flags;
-use kernel::prelude::*;
 use kernel::sync::atomic::{Atomic, Relaxed};
 
 use crate::atomic::{read_once, write_once};
-use crate::counter::Counters;
+use crate::counter::{Counters, LateCounters};
 
 /// The keys of a map between one Clear and the next.
 ///
@@ -22,13 +20,12 @@ enum Counts {
         counts: [Atomic<usize>; 2],
         max: usize,
     },
-    /// Of other maps: the sum of what was counted before there were many keys, and since. Exact while
-    /// `exact`, which is up to [`EXACT`] keys; if there have been more since the last Clear, what is read
-    /// at once may be off by [`BATCH`] for each processor.
+    /// Of other maps: exact as long as all count in one place, which is up to [`EXACT`] keys, unless
+    /// there is no memory for counters. Once there are some, what is read at once may be off by
+    /// [`BATCH`] for each processor.
     Unlimited {
         few: [Atomic<usize>; 2],
-        many: Counters<2>,
-        exact: Atomic<bool>,
+        many: LateCounters<2>,
     },
 }
 
@@ -37,7 +34,7 @@ const LIVE: usize = 0;
 /// The count of the entries of dirty that are Deleted.
 const DELETED: usize = 1;
 
-/// Keys up to which counts are exact.
+/// Keys up to which all processors count in one place.
 const EXACT: usize = 2048;
 
 /// Keys that a processor counts by itself at most.
@@ -49,19 +46,35 @@ fn count(of: isize) -> usize {
 }
 
 impl Era {
-    /// Allocates one with a limit of `max` keys, or none. Sleeps if `flags` allow it.
-    pub(crate) fn new(max: usize, flags: Flags) -> Result<Self> {
-        Ok(Self(match max {
+    /// One with a limit of `max` keys, or none.
+    pub(crate) fn new(max: usize) -> Self {
+        Self(match max {
             usize::MAX => Counts::Unlimited {
                 few: [const { Atomic::new(0) }; 2],
-                many: Counters::new(flags)?,
-                exact: Atomic::new(true),
+                many: LateCounters::none(),
             },
             max => Counts::Limited {
                 counts: [const { Atomic::new(0) }; 2],
                 max,
             },
-        }))
+        })
+    }
+
+    /// Whether there are so many keys that each processor should count by itself, as it does not.
+    pub(crate) fn lacks_counters(&self) -> bool {
+        match &self.0 {
+            Counts::Unlimited { many, .. } => {
+                many.get().is_none() && count(self.at_once(LIVE)) > EXACT
+            }
+            Counts::Limited { .. } => false,
+        }
+    }
+
+    /// Has each processor count by itself.
+    pub(crate) fn give_counters(&self, counters: Counters<2>) {
+        if let Counts::Unlimited { many, .. } = &self.0 {
+            many.set(counters);
+        }
     }
 
     /// Changes a count by one, in as large batches as do not matter to it.
@@ -70,16 +83,13 @@ impl Era {
         // Relaxed: counts, publishes nothing.
         match &self.0 {
             Counts::Limited { counts, .. } => counts[which].add(by as usize, Relaxed),
-            Counts::Unlimited { few, many, exact } => {
-                let batch = count(self.at_once(LIVE)) / (EXACT / 2);
-                if read_once(exact) {
-                    if batch < 2 {
-                        return few[which].add(by as usize, Relaxed);
-                    }
-                    write_once(exact, false);
+            Counts::Unlimited { few, many } => match many.get() {
+                Some(many) => {
+                    let batch = count(self.at_once(LIVE)) / (EXACT / 2);
+                    many.add(which, by, batch.clamp(1, BATCH));
                 }
-                many.add(which, by, batch.clamp(1, BATCH));
-            }
+                None => few[which].add(by as usize, Relaxed),
+            },
         }
     }
 
@@ -87,18 +97,20 @@ impl Era {
     fn at_once(&self, which: usize) -> isize {
         match &self.0 {
             Counts::Limited { counts, .. } => read_once(&counts[which]) as isize,
-            Counts::Unlimited { few, many, .. } => {
-                (read_once(&few[which]) as isize).wrapping_add(many.read(which))
+            Counts::Unlimited { few, many } => {
+                let many = many.get().map_or(0, |many| many.read(which));
+                (read_once(&few[which]) as isize).wrapping_add(many)
             }
         }
     }
 
     fn sum(&self, which: usize) -> isize {
         match &self.0 {
-            Counts::Unlimited { few, many, exact } if !read_once(exact) => {
-                (read_once(&few[which]) as isize).wrapping_add(many.sum(which))
+            Counts::Limited { counts, .. } => read_once(&counts[which]) as isize,
+            Counts::Unlimited { few, many } => {
+                let many = many.get().map_or(0, |many| many.sum(which));
+                (read_once(&few[which]) as isize).wrapping_add(many)
             }
-            _ => self.at_once(which),
         }
     }
 
@@ -168,14 +180,11 @@ impl Era {
     }
 
     /// Begins anew, when the table that it belongs to is used again.
-    pub(super) fn reset(&self) {
-        match &self.0 {
-            Counts::Limited { counts, .. } => counts.iter().for_each(|count| write_once(count, 0)),
-            Counts::Unlimited { few, many, exact } => {
-                few.iter().for_each(|count| write_once(count, 0));
-                many.reset();
-                write_once(exact, true);
-            }
+    pub(super) fn reset(&mut self) {
+        let (Counts::Limited { counts, .. } | Counts::Unlimited { few: counts, .. }) = &self.0;
+        counts.iter().for_each(|count| write_once(count, 0));
+        if let Counts::Unlimited { many, .. } = &mut self.0 {
+            *many = LateCounters::none();
         }
     }
 }

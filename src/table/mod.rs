@@ -396,7 +396,7 @@ impl<K: Key> Table<K> {
             let bytes = free_tree(root, Some(first));
             segment::reset(first);
             self.root = Atomic::new(Word::segment(first, 0).into_raw());
-            self.era().reset();
+            self.era.as_mut().reset();
             self.link = Link::new();
             self.segments = Atomic::new(1);
             self.rest = Rest::new();
@@ -572,7 +572,7 @@ impl<'m, K: Key> TableBox<'m, K> {
         charge: impl Fn(usize) -> Result<Charge<'m>>,
     ) -> Result<TableBox<'m, K>> {
         // The few bytes of the era are not charged.
-        let era = KBox::new(Era::new(max, flags)?, flags)?;
+        let era = KBox::new(Era::new(max), flags)?;
         let mut new = TableBox::allocate(flags, &charge)?;
         new.segment = Some(SegmentBox::allocate(size, flags, &charge)?);
         let era = new.era.insert(era);

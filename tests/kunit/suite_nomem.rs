@@ -77,14 +77,8 @@ enum Part {
     PerCpu,
 }
 
-/// The counters of an era, the era, a table, and its segment.
-const TABLE: [Part; 5] = [
-    Part::Object,
-    Part::PerCpu,
-    Part::Object,
-    Part::Object,
-    Part::Object,
-];
+/// An era, a table, and its segment.
+const TABLE: [Part; 3] = [Part::Object; 3];
 
 type Boxed<K> = Pin<KBox<Numbers<K>>>;
 

@@ -3,8 +3,7 @@
 //! The memory of a segment, from its allocation to its end.
 
 use core::ptr::{null_mut, NonNull};
-use kernel::alloc::allocator::Kmalloc;
-use kernel::alloc::{Allocator, Flags, NumaNode};
+use kernel::alloc::Flags;
 use kernel::prelude::*;
 use kernel::sync::atomic::Atomic;
 use kernel::sync::rcu::Guard;
@@ -12,7 +11,9 @@ use kernel::sync::rcu::Guard;
 use super::{with_head, Bucket, Head, Segment, Size, CACHE_LINE, SLOTS};
 use crate::atomic::read_once;
 use crate::entry::Entry;
+use crate::gfp::into_c;
 use crate::hash::Key;
+use crate::helpers::syncmap_helper_kmalloc;
 use crate::quota::{Charge, Ledger};
 use crate::rcu::Shared;
 use crate::reclaim::{Kind, Link, Retired};
@@ -42,10 +43,12 @@ impl<'m, K: Key> SegmentBox<'m, K> {
         const { assert!(size_of::<Bucket<K>>() == CACHE_LINE) };
         const { assert!(Size::Large.bytes() == 1024 && Size::Small.bytes() == 128) };
         let charge = charge(size.bytes())?;
-        let memory = Kmalloc::alloc(size.layout(), flags | __GFP_ZERO, NumaNode::NO_NODE)?;
-        let head = memory.cast::<Head>();
-        // SAFETY: The memory is ours, large enough, and aligned; zeroes are a head, and buckets, of an
-        // empty segment: null links, no tags, null pointers. `Kmalloc` is the allocator of a `KBox`.
+        // SAFETY: Always safe to call with a size that is not zero.
+        let memory = unsafe { syncmap_helper_kmalloc(size.bytes(), into_c(flags | __GFP_ZERO)) };
+        let head = NonNull::new(memory.cast::<Head>()).ok_or(ENOMEM)?;
+        // SAFETY: The memory is ours, large enough, and aligned to its size, which is a power of two;
+        // zeroes are a head, and buckets, of an empty segment: null links, no tags, null pointers. A
+        // `KBox` is freed by `kfree()`.
         let segment = unsafe {
             (&raw mut (*head.as_ptr()).size).write(size);
             KBox::from_raw(with_head(head, size).as_ptr())

@@ -19,7 +19,6 @@ mod lock;
 mod memory;
 mod probe;
 
-use core::alloc::Layout;
 use core::ptr::{null_mut, slice_from_raw_parts_mut, NonNull};
 use kernel::sync::atomic::Atomic;
 
@@ -87,11 +86,6 @@ impl Size {
     /// Bytes of such a segment.
     pub(super) const fn bytes(self) -> usize {
         size_of::<Head>() + self.buckets() * CACHE_LINE
-    }
-
-    const fn layout(self) -> Layout {
-        // SAFETY: The alignment is a power of two, the size a multiple of it, and at most 1024.
-        unsafe { Layout::from_size_align_unchecked(self.bytes(), CACHE_LINE) }
     }
 }
 

@@ -353,10 +353,12 @@ static int go_measure(struct bench_run *run, const char *name,
 	if (err)
 		return err;
 	start = ktime_get_ns();
+	bench_begin();
 	for (u64 i = 0; i < GO_LONG_OPS; i++) {
 		body(run, 0, i, 1);
 		cond_resched();
 	}
+	bench_end();
 	figures.centi_ns = (ktime_get_ns() - start) * 100 / GO_LONG_OPS;
 	err = run->thread[0].error;
 	if (!err && !check(run))

@@ -80,10 +80,14 @@ pub trait Allocator {
     }
 }
 
-/// `kmalloc()`, as `helpers.c` has it.
+/// `kmalloc()`, as `helpers.c` has it: what it returns is aligned to a size that is a power of two.
 #[no_mangle]
 extern "C" fn syncmap_helper_kmalloc(size: usize, gfp: bindings::gfp_t) -> *mut c_void {
-    let layout = Layout::from_size_align(size, align_of::<u64>()).expect("it is small");
+    let align = match size.is_power_of_two() {
+        true => size,
+        false => align_of::<u64>(),
+    };
+    let layout = Layout::from_size_align(size, align).expect("it is small");
     let memory = allocator::Kmalloc::alloc(layout, Flags(gfp), NumaNode::NO_NODE);
     memory.map_or(null_mut(), |memory| memory.cast().as_ptr())
 }

@@ -65,9 +65,3 @@ unsafe extern "C" fn syncmap_helper_counter_sum(counter: *mut percpu_counter) ->
     // SAFETY: By the contract of the function.
     unsafe { count(counter) }.load(Relaxed)
 }
-
-#[no_mangle]
-unsafe extern "C" fn syncmap_helper_counter_reset(counter: *mut percpu_counter) {
-    // SAFETY: By the contract of the function.
-    unsafe { count(counter) }.store(0, Relaxed);
-}
