@@ -309,6 +309,31 @@ mod tests {
     }
 
     /// Many maps, most of them empty.
+    /// Counts are exact while nothing is in flight, too when each processor counts by itself; and again
+    /// after Clear, when an era is used once more.
+    #[test]
+    fn many_keys_are_counted() -> Result {
+        const KEYS: u64 = 3000;
+        counted(|| {
+            let map = numbers::<Good>(QUIET)?;
+            for _ in 0..3 {
+                for keys in [KEYS, KEYS + 7] {
+                    fill(&map, 0..keys)?;
+                    check_eq!((map.len(), map.stats().entries), (keys as usize, keys as usize));
+                }
+                delete(&map, 7..KEYS)?;
+                check_eq!(map.len(), 14);
+                map.clear(GFP_KERNEL)?;
+                check_eq!(map.len(), 0);
+                fill(&map, 0..10)?;
+                check_eq!(map.len(), 10);
+                map.clear(GFP_KERNEL)?;
+                map.drain();
+            }
+            Ok(())
+        })
+    }
+
     #[test]
     fn maps_come_and_go() -> Result {
         counted(|| {
