@@ -59,21 +59,25 @@ use crate::worker::Worker;
 /// Most users want [`SyncMap`], or [`ByteMap`] if their keys and values are bytes. Maps are pinned,
 /// and shared by reference; every operation takes `&self`. Dropping a map sleeps for about a grace
 /// period if anything was overwritten or deleted shortly before.
+///
+/// In this order, so that what every operation reads of the map, and hardly any writes, is one cache line.
 #[pin_data(PinnedDrop)]
+#[repr(C, align(64))]
 pub struct Map<K: Key, P: Policy> {
     /// The published pointers, read and dirty.
     pub(crate) roots: Roots<K>,
+    pub(crate) seed: Seed,
+    /// Whether deleted keys are swept.
+    pub(crate) sweep: bool,
+    pub(crate) limits: Limits,
+    pub(crate) policy: P,
     /// Guards every change of `roots`, and of the shape of the tables.
     #[pin]
     pub(crate) lock: RawSpinLock<Guarded<K>>,
-    pub(crate) seed: Seed,
-    pub(crate) limits: Limits,
-    /// Whether deleted keys are swept, and where they are.
-    pub(crate) sweep: bool,
+    /// Where deleted keys are to be swept.
     pub(crate) deleted: Marks,
     /// Where segments are to be relieved that reserved keys have strained.
     pub(crate) strained: Marks,
-    pub(crate) policy: P,
     #[pin]
     pub(crate) worker: Worker,
     #[pin]

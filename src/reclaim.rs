@@ -190,6 +190,27 @@ impl Ended {
     }
 }
 
+/// What every thread that retires something changes: one cache line, apart from what others read.
+#[pin_data]
+#[repr(C, align(64))]
+struct Intake {
+    next: Atomic<*mut Link>,
+    busy: Atomic<bool>,
+    /// What comes back to the map.
+    #[pin]
+    returns: Returns,
+}
+
+impl Intake {
+    fn new() -> impl PinInit<Self> {
+        pin_init!(Self {
+            next: Atomic::new(null_mut()),
+            busy: Atomic::new(false),
+            returns <- Returns::new(),
+        })
+    }
+}
+
 /// Frees what a map has retired, a grace period later.
 ///
 /// # Invariants
@@ -199,14 +220,11 @@ impl Ended {
 pub struct Reclaimer {
     /// What the map has allocated.
     pub ledger: Ledger,
-    next: Atomic<*mut Link>,
-    busy: Atomic<bool>,
+    #[pin]
+    intake: Intake,
     waiting: UnsafeCell<*mut Link>,
     /// How often objects have been freed.
     cycles: Atomic<usize>,
-    /// What comes back to the map.
-    #[pin]
-    returns: Returns,
     /// The task that is freeing objects now.
     runner: Atomic<*mut bindings::task_struct>,
     /// Where that task learns that the map has ended meanwhile.
@@ -231,11 +249,9 @@ impl Reclaimer {
     pub(crate) unsafe fn new(owner: Owner, ledger: Ledger) -> impl PinInit<Self> {
         pin_init!(Self {
             ledger,
-            next: Atomic::new(null_mut()),
-            busy: Atomic::new(false),
+            intake <- Intake::new(),
             waiting: UnsafeCell::new(null_mut()),
             cycles: Atomic::new(0),
-            returns <- Returns::new(),
             runner: Atomic::new(null_mut()),
             ended: Atomic::new(null_mut()),
             owner,
@@ -253,20 +269,20 @@ impl Reclaimer {
 
     /// Bytes that await a grace period.
     pub fn retired_bytes(&self) -> usize {
-        self.returns.retired()
+        self.intake.returns.retired()
     }
 
     /// What comes back to the map, and to others that share its account.
     fn all_returns(&self) -> impl Iterator<Item = &Returns> {
         let shared = self.ledger.account().map(Account::returns);
-        Iterator::chain(core::iter::once(&self.returns), shared)
+        Iterator::chain(core::iter::once(&self.intake.returns), shared)
     }
 
     /// What comes back within the limit that has refused a charge.
     pub(crate) fn returns(&self, short: Short) -> &Returns {
         match (short, self.ledger.account()) {
             (Short::Account, Some(account)) => account.returns(),
-            _ => &self.returns,
+            _ => &self.intake.returns,
         }
     }
 
@@ -297,18 +313,18 @@ impl Reclaimer {
         if list.first.is_null() {
             return;
         }
-        self.returns.add_retired(list.bytes);
+        self.intake.returns.add_retired(list.bytes);
         if let Some(account) = self.ledger.account() {
             account.returns().add_retired(list.bytes);
         }
-        let mut head = read_once(&self.next);
+        let mut head = read_once(&self.intake.next);
         loop {
             // SAFETY: The list and with it its last link are ours until the exchange succeeds.
             unsafe { (*list.last).set(head) };
             // Full: gives the links away (pairs with the exchange in `start`; litmus: push), comes
             // after all stores that unpublished the objects (I11; litmus: retire), and before the
             // load of `busy` in `start`, see there.
-            match self.next.cmpxchg(head, list.first, Full) {
+            match self.intake.next.cmpxchg(head, list.first, Full) {
                 Ok(_) => break,
                 Err(seen) => head = seen,
             }
@@ -322,13 +338,13 @@ impl Reclaimer {
     /// what was pushed before: both sides have a full barrier between their store and their load
     /// (the pattern SB of the memory model; litmus: start).
     fn start(&self) {
-        if read_once(&self.next).is_null() || read_once(&self.busy) || self.busy.xchg(true, Full) {
+        if read_once(&self.intake.next).is_null() || read_once(&self.intake.busy) || self.intake.busy.xchg(true, Full) {
             return;
         }
         // Full: takes the links over; pairs with the exchange in `retire_all` (litmus: push). There are
         // none if another thread was faster and has finished meanwhile; but a thread that has seen us
         // busy waits for the end of it.
-        let list = self.next.xchg(null_mut(), Full);
+        let list = self.intake.next.xchg(null_mut(), Full);
         // SAFETY: We hold `busy`, so `waiting` is ours, and the work is not pending: it is queued by
         // holders of `busy` only, and clears `busy` after it has begun to run. The grace period
         // starts here, after every object of `list` was unpublished (I11).
@@ -369,7 +385,7 @@ impl Reclaimer {
         // Before `busy` is cleared: `is_idle` goes by both.
         this.cycles.fetch_add(1, Full);
         this.all_returns().for_each(Returns::count_cycle);
-        this.busy.xchg(false, Full);
+        this.intake.busy.xchg(false, Full);
         this.all_returns().for_each(Returns::wake_up);
         this.start();
     }
@@ -447,7 +463,7 @@ impl Reclaimer {
         // In this order, and in one cycle: a batch goes from `next` to `waiting` under `busy`, and
         // what is freed may be retiring another one (litmus: idle).
         let seen = self.cycle();
-        let idle = self.next.load(Acquire).is_null() && !self.busy.load(Acquire);
+        let idle = self.intake.next.load(Acquire).is_null() && !self.intake.busy.load(Acquire);
         idle && self.cycle() == seen
     }
 
@@ -463,7 +479,7 @@ impl Reclaimer {
                 break;
             }
             self.start();
-            self.returns.wait_or_idle(&self.cycles, seen, &self.busy);
+            self.intake.returns.wait_or_idle(&self.cycles, seen, &self.intake.busy);
         }
     }
 }
@@ -476,7 +492,7 @@ impl PinnedDrop for Reclaimer {
         if self.is_running_here() {
             // What was retired is lost, and does not come back.
             if let Some(account) = self.ledger.account() {
-                account.returns().give_up(&self.returns);
+                account.returns().give_up(&self.intake.returns);
             }
             return;
         }

@@ -72,8 +72,6 @@ pub struct Table<K: Key> {
     /// Greater than those of all dirties before it. If the table shares parts with another, they are
     /// those of other generations. Changed with the lock of the map held.
     generation: Atomic<u64>,
-    /// Segments; changed with the lock of the map held.
-    segments: Atomic<usize>,
     era: NonNull<Era>,
     rest: Rest<K>,
     _entries: core::marker::PhantomData<K>,
@@ -84,14 +82,17 @@ pub struct Table<K: Key> {
 struct Rest<K: Key> {
     /// Lookups that found nothing in read while this was dirty.
     misses: Atomic<usize>,
+    /// Segments; changed with the lock of the map held.
+    segments: Atomic<usize>,
     /// What the table takes with it when it is retired.
     estate: UnsafeCell<Estate<K>>,
 }
 
 impl<K: Key> Rest<K> {
-    fn new() -> Self {
+    fn new(segments: usize) -> Self {
         Self {
             misses: Atomic::new(0),
+            segments: Atomic::new(segments),
             estate: UnsafeCell::new(Estate::none()),
         }
     }
@@ -310,12 +311,12 @@ impl<K: Key> Table<K> {
 
     /// Segments of the table.
     pub(crate) fn segments(&self) -> usize {
-        read_once(&self.segments)
+        read_once(&self.rest.segments)
     }
 
     fn add_segments(&self, by: isize) {
         let segments = self.segments().wrapping_add_signed(by);
-        write_once(&self.segments, segments);
+        write_once(&self.rest.segments, segments);
     }
 
     /// Misses so far.
@@ -398,8 +399,7 @@ impl<K: Key> Table<K> {
             self.root = Atomic::new(Word::segment(first, 0).into_raw());
             self.era.as_mut().reset();
             self.link = Link::new();
-            self.segments = Atomic::new(1);
-            self.rest = Rest::new();
+            self.rest = Rest::new(1);
             self.generation = Atomic::new(0);
             bytes
         }
@@ -548,8 +548,7 @@ impl<'m, K: Key> TableBox<'m, K> {
                 link: Link::new(),
                 root: Atomic::new(core::ptr::null_mut()),
                 generation: Atomic::new(0),
-                rest: Rest::new(),
-                segments: Atomic::new(1),
+                rest: Rest::new(1),
                 era: NonNull::dangling(),
                 _entries: core::marker::PhantomData,
             },
@@ -585,7 +584,7 @@ impl<'m, K: Key> TableBox<'m, K> {
         let table = &mut self.table;
         table.root = Atomic::new(old.root().into_raw());
         table.generation = Atomic::new(old.generation() + 1);
-        table.segments = Atomic::new(old.segments());
+        table.rest.segments = Atomic::new(old.segments());
         table.era = old.era;
         self.publish()
     }
