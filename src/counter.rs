@@ -94,7 +94,11 @@ impl<const N: usize> LateCounters<N> {
 
     /// From now on, these, unless there are others.
     pub(crate) fn set(&self, counters: Counters<N>) {
-        if self.0.cmpxchg(null_mut(), counters.0.as_ptr(), Full).is_ok() {
+        if self
+            .0
+            .cmpxchg(null_mut(), counters.0.as_ptr(), Full)
+            .is_ok()
+        {
             core::mem::forget(counters);
         }
     }
@@ -102,6 +106,7 @@ impl<const N: usize> LateCounters<N> {
 
 impl<const N: usize> Drop for LateCounters<N> {
     fn drop(&mut self) {
+        // Nobody else has it: what other threads have done to it happened before.
         if let Some(counters) = NonNull::new(read_once(&self.0)) {
             drop(Counters(counters));
         }

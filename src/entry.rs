@@ -213,8 +213,7 @@ impl<K: Key> Entry<K> {
     /// Whether the entry is for the key.
     #[inline]
     pub(crate) fn is(this: NonNull<Self>, valid: &Self, hash: u32, key: &K::Ref) -> bool {
-        (K::IS_WORD || valid.hash() == hash)
-            && K::is_equal(Object::payload(this, valid), key)
+        (K::IS_WORD || valid.hash() == hash) && K::is_equal(Object::payload(this, valid), key)
     }
 
     /// The present state. Acquire: pairs with whatever put the value there (litmus: value).

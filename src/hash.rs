@@ -42,12 +42,12 @@ impl Seed {
         }
     }
 
-    /// Hashes `bytes` with SipHash-1-3.
+    /// Hashes `bytes` with SipHash-1-3, to the upper half.
     #[inline]
-    pub fn sip(&self, bytes: &[u8]) -> u32 {
-        // The functions for these lengths are faster, and a key has one length.
+    pub fn sip(&self, bytes: &[u8]) -> u64 {
+        // For two lengths there are functions that are faster, and say the same.
         // SAFETY: `key` is valid for reads, `bytes` for reads of its length.
-        unsafe {
+        let hash = unsafe {
             if let Ok(bytes) = bytes.try_into().map(u128::from_le_bytes) {
                 let [a, b, c, d] = [0, 32, 64, 96].map(|shift| (bytes >> shift) as u32);
                 bindings::hsiphash_4u32(a, b, c, d, &self.key)
@@ -56,7 +56,8 @@ impl Seed {
             } else {
                 bindings::__hsiphash_unaligned(bytes.as_ptr().cast(), bytes.len(), &self.key)
             }
-        }
+        };
+        u64::from(hash) << u32::BITS
     }
 
     /// Hashes `value` with the multiply-and-fold hash.
@@ -227,12 +228,12 @@ impl Key for Bytes {
 
     #[inline]
     fn hash(key: &[u8], seed: &Seed) -> u64 {
-        u64::from(seed.sip(key)) << u32::BITS
+        seed.sip(key)
     }
 
     #[inline]
     fn is_equal(a: &[u8], b: &[u8]) -> bool {
-        // What has the size of an address of IPv6, or of a word, without a call.
+        // Addresses of IPv6 without a call.
         match (<&[u8; 16]>::try_from(a), <&[u8; 16]>::try_from(b)) {
             (Ok(a), Ok(b)) => u128::from_ne_bytes(*a) == u128::from_ne_bytes(*b),
             _ => a == b,

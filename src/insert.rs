@@ -114,8 +114,11 @@ impl<K: Key, P: Policy> Map<K, P> {
                     if inserted.strained {
                         self.request_urgent_sweep();
                     }
-                    if let Memory::Flags(flags) = memory {
-                        self.spread_counts(flags);
+                    match memory {
+                        Memory::Flags(flags) if may_block(flags) => self.spread_counts(flags),
+                        // The allocator may have to queue work: see `worker.rs`.
+                        _ if self.lacks_counters() => self.request_promotion(),
+                        _ => (),
                     }
                     return New::Stored;
                 }
@@ -139,14 +142,18 @@ impl<K: Key, P: Policy> Map<K, P> {
         }
     }
 
-    /// Has each processor count keys by itself, once there are many, if there is memory for that.
-    fn spread_counts(&self, flags: Flags) {
-        let lacks = |guard: &_| self.roots.whole(guard).era().lacks_counters();
-        if lacks(&rcu::read_lock()) {
-            if let Ok(counters) = Counters::new(flags | __GFP_NOWARN) {
-                let guard = rcu::read_lock();
-                self.roots.whole(&guard).era().give_counters(counters);
-            }
+    fn lacks_counters(&self) -> bool {
+        self.roots.whole(&rcu::read_lock()).era().lacks_counters()
+    }
+
+    /// Has each processor count keys by itself, once there are many, if there is memory for that. Sleeps.
+    pub(crate) fn spread_counts(&self, flags: Flags) {
+        if !self.lacks_counters() {
+            return;
+        }
+        if let Ok(counters) = Counters::new(flags | __GFP_NOWARN) {
+            let guard = rcu::read_lock();
+            self.roots.whole(&guard).era().give_counters(counters);
         }
     }
 

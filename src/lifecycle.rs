@@ -83,7 +83,7 @@ impl<K: Key, P: Policy> Map<K, P> {
             let seen = self.reclaimer.returns(Short::Map).cycle();
             let guard = rcu::read_lock();
             let locked = self.lock(&guard);
-            let done = locked.is_empty();
+            let done = locked.is_empty(self.sweep);
             // While keys are reserved, the pool has no segment for a small table to grow.
             let reserved = locked.has_reserved();
             if !done {

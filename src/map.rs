@@ -322,8 +322,8 @@ impl<K: Key, P: Policy> Map<K, P> {
                     Removed::Refused => None,
                     Removed::Not => return self.delete_newer(entry, &dirty, accept, &guard),
                 };
-                // The seed's `missLocked`; but in a map that sweeps, nothing is missed while read is dirty
-                // as well: a promotion would only have the next new key begin another dirty.
+                // The seed's `missLocked`; but not in a map that sweeps while read is dirty as well, where
+                // a promotion gains nothing, and has the next new key begin another dirty.
                 let alone = self.sweep && self.roots.read(&guard).0.as_ptr() == dirty.as_ptr();
                 self.promote_soon(!alone && dirty.count_miss());
                 old

@@ -34,8 +34,8 @@ const ATTEMPTS: usize = 64;
 /// Entries that are put in order at a time: those of a segment.
 const SELECTION: usize = FULL + SLACK;
 
-/// Segments that are looked at in one section.
-const SECTION: usize = 16;
+/// Entries that are looked at in one section, more or less.
+const SECTION: usize = 1024;
 
 /// A counted reference to an entry, for its key.
 pub struct KeyRef<'m, K: Key, P: Policy> {
@@ -167,6 +167,8 @@ impl<'p, K: Key> Hashed<'p, K> {
 struct Selection<'g, K: Key> {
     entries: [Option<Hashed<'g, K>>; SELECTION],
     len: usize,
+    /// How many there may be.
+    room: usize,
 }
 
 impl<'g, K: Key> Selection<'g, K> {
@@ -174,27 +176,39 @@ impl<'g, K: Key> Selection<'g, K> {
         Selection {
             entries: [None; SELECTION],
             len: 0,
+            room: SELECTION,
         }
     }
 
+    /// Forgets all; there may be so many now.
+    fn begin(&mut self, room: usize) {
+        (self.len, self.room) = (0, room);
+    }
+
+    #[inline(always)]
     fn offer(&mut self, entry: Hashed<'g, K>) {
+        let Some(entries) = self.entries.get_mut(..self.room) else {
+            return;
+        };
         // From the end: an insertion sort.
         let mut at = self.len;
-        if self.len < SELECTION {
+        if at < entries.len() {
             self.len += 1;
+        } else {
+            // The last one is left out, or this one.
+            match entries.last_mut() {
+                Some(Some(last)) if entry.is_less(*last) => at -= 1,
+                _ => return,
+            }
         }
         while let Some(before) = at.checked_sub(1) {
-            let Some(other) = self.entries[before].filter(|other| entry.is_less(*other)) else {
+            let Some(other) = entries[before].filter(|other| entry.is_less(*other)) else {
                 break;
             };
-            if let Some(slot) = self.entries.get_mut(at) {
-                *slot = Some(other);
-            }
+            entries[at] = Some(other);
             at = before;
         }
-        if let Some(slot) = self.entries.get_mut(at) {
-            *slot = Some(entry);
-        }
+        entries[at] = Some(entry);
     }
 
     /// Those that have been selected.
@@ -203,7 +217,7 @@ impl<'g, K: Key> Selection<'g, K> {
     }
 
     fn is_full(&self) -> bool {
-        self.len == SELECTION
+        self.len == self.room
     }
 }
 
@@ -256,14 +270,10 @@ impl<'m, K: Key, P: Policy> Walk<'m, '_, K, P> {
     ///
     /// Process context; sleeps behind the section, if only to let others run. How many pairs come is
     /// up to `f`, and to how many can be looked at without holding others up; there may be none
-    /// although the walk is not over. No more than `wanted` come, or a few more: what is put in
-    /// order for an `f` that stops is put in order for nothing.
-    pub fn section(
-        &mut self,
-        wanted: usize,
-        mut f: impl FnMut(&K::Ref, P::Seen<'_>) -> Visit,
-    ) {
-        self.section_of_entries(wanted, |entry, seen| {
+    /// although the walk is not over. `wanted`, at least one, is how many `f` is going to take: when
+    /// they have come, the section ends. Others that it would stop at would be put in order for nothing.
+    pub fn section(&mut self, wanted: usize, mut f: impl FnMut(&K::Ref, P::Seen<'_>) -> Visit) {
+        self.section_of_entries(wanted.max(1), |entry, seen| {
             f(Object::payload(entry.as_ptr(), entry.get()), seen)
         });
     }
@@ -294,10 +304,8 @@ impl<'m, K: Key, P: Policy> Walk<'m, '_, K, P> {
             }
         };
         let mut selection = Selection::new();
-        for _ in 0..SECTION {
-            if wanted == 0 {
-                return;
-            }
+        let mut looked_at = 0;
+        while wanted != 0 && looked_at < SECTION {
             let place = match &self.position {
                 Position::Before(hash) => Place::Before(*hash),
                 Position::Cursor(hash, key) => Place::At(*hash, *key),
@@ -310,12 +318,15 @@ impl<'m, K: Key, P: Policy> Walk<'m, '_, K, P> {
                 leaf => leaf.insert(table.leaf(hash, &guard).prefetch()),
             };
             let end = selection.fill(leaf, place, wanted);
-            wanted = wanted.saturating_sub(selection.len);
-            let mut last = None;
+            looked_at += selection.len + 1;
+            let (mut last, mut live) = (None, 0);
             for Hashed { entry, .. } in selection.entries() {
                 // The key may have been deleted.
                 let visit = match entry.get().load::<P>(&guard) {
-                    Some(seen) => f(*entry, seen),
+                    Some(seen) => {
+                        live += 1;
+                        f(*entry, seen)
+                    }
                     None => Visit::Next,
                 };
                 if visit != Visit::Stop {
@@ -329,6 +340,7 @@ impl<'m, K: Key, P: Policy> Walk<'m, '_, K, P> {
                     return;
                 }
             }
+            wanted = wanted.saturating_sub(live);
             match last.filter(|_| selection.is_full()) {
                 // Some may have been left out.
                 Some(last) => {
@@ -350,6 +362,8 @@ impl<'m, K: Key, P: Policy> Walk<'m, '_, K, P> {
     /// sleep: none only if the walk is over. Process context.
     ///
     /// Where it makes nothing of a value, it is called for what the key has then, a few times.
+    // Not inlined, so that what is put in order is not on the stack while the caller goes on.
+    #[inline(never)]
     pub fn next_batch_with<R>(
         &mut self,
         mut take: impl FnMut(P::Seen<'_>) -> Option<R>,
@@ -392,10 +406,13 @@ impl<'m, K: Key, P: Policy> Walk<'m, '_, K, P> {
 }
 
 impl<'g, K: Key> Selection<'g, K> {
-    /// Selects the first of the entries behind a place, `wanted` of them or more, or all that there are
-    /// in its leaf; returns the first hash behind those that have been looked at.
+    /// Selects the first of the entries behind a place: those with the homes that follow in its leaf, until
+    /// they are as many as are wanted. Returns the first hash behind these homes.
     fn fill(&mut self, leaf: &Leaf<'g, K>, place: Place<'_, K>, wanted: usize) -> Option<u32> {
-        self.len = 0;
+        if leaf.is_chain() {
+            return self.fill_from_chain(leaf, place, wanted);
+        }
+        self.begin(SELECTION);
         let end = leaf.look_from(place.hash(), |entry| {
             if let Some(entry) = entry {
                 let hashed = Hashed {
@@ -415,6 +432,27 @@ impl<'g, K: Key> Selection<'g, K> {
                 break;
             }
             self.len = last;
+        }
+        end
+    }
+
+    /// The same, of a chain: the first of those with one home, of which there may be any number.
+    #[cold]
+    fn fill_from_chain(
+        &mut self,
+        leaf: &Leaf<'g, K>,
+        place: Place<'_, K>,
+        wanted: usize,
+    ) -> Option<u32> {
+        self.begin(wanted.min(BATCH));
+        let (entries, end) = leaf.home(place.hash());
+        for entry in entries {
+            let hash = entry.hash();
+            let hashed = Hashed { hash, entry };
+            // The home of others may be another one.
+            if end.is_none_or(|end| hash < end) && place.is_before(hashed) {
+                self.offer(hashed);
+            }
         }
         end
     }

@@ -338,7 +338,10 @@ impl Reclaimer {
     /// what was pushed before: both sides have a full barrier between their store and their load
     /// (the pattern SB of the memory model; litmus: start).
     fn start(&self) {
-        if read_once(&self.intake.next).is_null() || read_once(&self.intake.busy) || self.intake.busy.xchg(true, Full) {
+        if read_once(&self.intake.next).is_null()
+            || read_once(&self.intake.busy)
+            || self.intake.busy.xchg(true, Full)
+        {
             return;
         }
         // Full: takes the links over; pairs with the exchange in `retire_all` (litmus: push). There are
@@ -479,7 +482,9 @@ impl Reclaimer {
                 break;
             }
             self.start();
-            self.intake.returns.wait_or_idle(&self.cycles, seen, &self.intake.busy);
+            self.intake
+                .returns
+                .wait_or_idle(&self.cycles, seen, &self.intake.busy);
         }
     }
 }

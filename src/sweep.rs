@@ -26,7 +26,8 @@ const BATCH: usize = FULL + SLACK;
 const SECTION: usize = 32;
 
 impl<K: Key, P: Policy> Map<K, P> {
-    /// Leaves a promotion to the worker. Any context but NMI.
+    /// Leaves a promotion to the worker, which also sees to it that there are counters for many keys. Any
+    /// context but NMI.
     pub(crate) fn request_promotion(&self) {
         if self.worker.wants_promotion(&self.reclaimer) {
             self.worker.kick();
@@ -64,6 +65,7 @@ impl<K: Key, P: Policy> Map<K, P> {
     pub(crate) unsafe fn promote_deferred(map: *const ()) {
         // SAFETY: By the contract of the function.
         let map = unsafe { &*map.cast::<Self>() };
+        map.spread_counts(GFP_KERNEL);
         let guard = rcu::read_lock();
         map.lock(&guard).promote_if_due();
         drop(guard);

@@ -11,6 +11,7 @@ use kernel::seq_file::SeqFile;
 use kernel::sync::{new_mutex, Arc, Mutex, SetOnce};
 use kernel::transmute::AsBytes;
 use kernel::uaccess::{UserPtr, UserSlice};
+use syncmap::gfp::NORETRY;
 use syncmap::object::Bytes;
 use syncmap::quota::edquot;
 use syncmap::range::{Cursor, Visit};
@@ -304,7 +305,7 @@ impl OpenMap {
     #[inline(never)]
     fn write_records(&self, cursor: Cursor<'_, Bytes>, range: &mut abi::Range) -> Result {
         let mut walk = self.map().walk(cursor);
-        let mut records = Records::new()?;
+        let mut records = Records::new();
         while !walk.is_over() {
             records.begin((range.buf_len - range.used) as usize);
             walk.section(records.wanted(), |key, seen| records.add(key, seen.get()));
@@ -343,7 +344,8 @@ const SPACE: usize = 4096;
 struct Records {
     /// Bytes that user memory has room for.
     room: usize,
-    space: KBox<[u8; SPACE]>,
+    /// If there is memory for it: without, each record is written by itself.
+    space: Option<KBox<[u8; SPACE]>>,
     /// Bytes of the records.
     len: usize,
     count: u32,
@@ -358,22 +360,24 @@ struct Records {
 }
 
 impl Records {
-    fn new() -> Result<Self> {
-        Ok(Self {
+    fn new() -> Self {
+        // Not charged to the caller, who may have to delete keys as there is no memory left.
+        let space = KBox::zeroed(GFP_KERNEL | __GFP_NOWARN | NORETRY);
+        Self {
             room: 0,
-            space: KBox::zeroed(gfp())?,
+            space: space.ok(),
             len: 0,
             count: 0,
             last: 0,
             usual: 2 * size_of::<abi::Record>(),
             refused: None,
             is_too_long: false,
-        })
+        }
     }
 
     /// How many records there is room for, if they are as long as the last one.
     fn wanted(&self) -> usize {
-        (self.room.min(SPACE) / self.usual).max(1)
+        self.room.min(SPACE) / self.usual
     }
 
     /// Forgets all records; there is room for so many bytes of others.
@@ -407,7 +411,8 @@ impl Records {
     /// Adds a record, if there is space for it as well.
     fn add(&mut self, key: &[u8], value: &[u8]) -> Visit {
         let len = size_of::<abi::Record>() + key.len() + value.len();
-        if len.next_multiple_of(8) > SPACE - self.len {
+        let fits = len.next_multiple_of(8) <= SPACE - self.len;
+        if self.space.is_none() || !fits {
             self.is_too_long = self.count == 0;
             return Visit::Stop;
         }
@@ -417,7 +422,11 @@ impl Records {
         let mut at = self.last;
         let padding = record.next as usize - len;
         for part in [record.as_bytes(), key, value, &[0; 8][..padding]] {
-            if let Some(space) = self.space.get_mut(at..at + part.len()) {
+            let space = self
+                .space
+                .as_mut()
+                .and_then(|space| space.get_mut(at..at + part.len()));
+            if let Some(space) = space {
                 space.copy_from_slice(part);
             }
             at += part.len();
@@ -427,7 +436,7 @@ impl Records {
 
     /// Writes the records.
     fn write(&self, to: UserPtr) -> Result {
-        match self.space.get(..self.len) {
+        match self.space.as_ref().and_then(|space| space.get(..self.len)) {
             Some(records) if !records.is_empty() => {
                 UserSlice::new(to, self.len).writer().write_slice(records)
             }

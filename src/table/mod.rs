@@ -496,29 +496,40 @@ impl<'p, K: Key> Leaf<'p, K> {
         self.end
     }
 
+    /// Whether it is a chain of several segments.
+    pub(crate) fn is_chain(&self) -> bool {
+        self.segment.is_chain()
+    }
+
+    /// The entries with the home of a hash, and others; and the first hash behind that home.
+    pub(crate) fn home(
+        &self,
+        hash: u32,
+    ) -> (impl Iterator<Item = Shared<'p, Entry<K>>>, Option<u32>) {
+        let home = self.segment.home(hash, self.shift);
+        (
+            self.segment.probe(home, 0),
+            self.first_hash_behind(home, hash),
+        )
+    }
+
     /// Looks at the entries with the home of a hash, with the homes behind it, and at others, home by home;
-    /// returns the first hash behind the last of these homes.
+    /// returns the first hash behind the last of these homes. The leaf is no chain.
     ///
-    /// `look` is called for each entry, and says whether to go on; it is asked once more after each home,
-    /// and what it says then counts. Of a chain, one home is looked at.
+    /// `look` is called for each entry, and once more after each home: then it says whether to go on.
     #[inline(always)]
     pub(crate) fn look_from(
         &self,
         hash: u32,
-        mut look: impl FnMut(Option<Shared<'p, Entry<K>>>) -> bool,
+        look: impl FnMut(Option<Shared<'p, Entry<K>>>) -> bool,
     ) -> Option<u32> {
-        let segment = self.segment;
-        let home = segment.home(hash, self.shift);
-        let last = match segment.is_chain() {
-            true => {
-                segment.probe(home, 0).for_each(|entry| {
-                    look(Some(entry));
-                });
-                home
-            }
-            false => segment.look_from(home, look),
-        };
-        let next = segment.first_hash_behind(last, hash, self.shift);
+        let home = self.segment.home(hash, self.shift);
+        self.first_hash_behind(self.segment.look_from(home, look), hash)
+    }
+
+    /// The first hash behind a home, for hashes that begin like that one.
+    fn first_hash_behind(&self, home: usize, hash: u32) -> Option<u32> {
+        let next = self.segment.first_hash_behind(home, hash, self.shift);
         match (next, self.end) {
             (Some(next), Some(end)) => Some(next.min(end)),
             (next, end) => next.or(end),

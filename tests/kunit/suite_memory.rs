@@ -319,7 +319,10 @@ mod tests {
             for _ in 0..3 {
                 for keys in [KEYS, KEYS + 7] {
                     fill(&map, 0..keys)?;
-                    check_eq!((map.len(), map.stats().entries), (keys as usize, keys as usize));
+                    check_eq!(
+                        (map.len(), map.stats().entries),
+                        (keys as usize, keys as usize)
+                    );
                 }
                 delete(&map, 7..KEYS)?;
                 check_eq!(map.len(), 14);

@@ -11,6 +11,7 @@ use kernel::alloc::Flags;
 use kernel::prelude::*;
 use kernel::sync::rcu;
 use kernel::task::Task;
+use syncmap::Options;
 
 use crate::context::atomically;
 use crate::keys::{Constant, Good, Number};
@@ -285,6 +286,23 @@ mod tests {
                 map.clear(GFP_KERNEL)?;
                 check_eq!(map.len(), 0);
             }
+            Ok(())
+        })
+    }
+
+    /// Clear of a map whose keys have been deleted has nothing to do, and takes no memory.
+    #[test]
+    fn clear_of_nothing() -> Result {
+        counted(|| {
+            let map = filled::<Good>(0..0, Options::default())?;
+            let guard = rcu::read_lock();
+            for key in 0..5 {
+                map.store(Good::make(key), Tracked::make(key), GFP_ATOMIC)?;
+                check_eq!(map.delete(&Good::make(key)), true);
+                check_eq!(failing(1, || map.clear(nowait())).0, Ok(()));
+                check_eq!(map.len(), 0);
+            }
+            drop(guard);
             Ok(())
         })
     }

@@ -60,6 +60,11 @@ impl<'p, K: Key> LockedSegment<'p, K> {
         write_once(&self.segment.head.frozen, true);
     }
 
+    /// Whether it has no entries.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.segment.is_empty()
+    }
+
     /// Whether it is the first of several.
     pub(crate) fn is_chain(&self) -> bool {
         self.segment.is_chain()
