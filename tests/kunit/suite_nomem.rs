@@ -294,7 +294,9 @@ mod tests {
     #[test]
     fn clear_of_nothing() -> Result {
         counted(|| {
-            let map = filled::<Good>(0..0, Options::default())?;
+            let map = filled::<Good>(0..7, Options::default())?;
+            map.clear(GFP_KERNEL)?;
+            check_eq!(map.len(), 0);
             let guard = rcu::read_lock();
             for key in 0..5 {
                 map.store(Good::make(key), Tracked::make(key), GFP_ATOMIC)?;

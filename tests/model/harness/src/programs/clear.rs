@@ -7,6 +7,12 @@ use crate::Actor;
 use super::states::{amended, deleted, expunged, read, A, B, C, D};
 use super::{program, promote, Small};
 
+/// Read is dirty, and nothing is left in it.
+fn emptied(a: &mut Actor<'_>) {
+    a.store(C, 1);
+    a.delete(C);
+}
+
 pub const PROGRAMS: &[Small] = &[
     program("clear-store", read).threads(&[|a| a.clear(), |a| a.store(A, 2)]),
     program("clear-new", amended)
@@ -48,6 +54,17 @@ pub const PROGRAMS: &[Small] = &[
             a.store(A, 2);
         },
     ]),
+    // Clear has nothing to do, unless the key has come, with no more than the lock of its segment.
+    program("clear-emptied", emptied)
+        .threads(&[
+            |a| a.store(C, 2),
+            |a| {
+                a.get(C);
+                a.clear();
+                a.get(C);
+            },
+        ])
+        .sweeping(),
     program("interrupt-clears", amended)
         .threads(&[|a| a.interrupt(Actor::clear), |a| a.store(C, 1)]),
     program("delete-clear", amended)
