@@ -658,12 +658,10 @@ impl<'g, K: Key> Locked<'g, K> {
 
     /// Whether Clear has nothing to do, in a map that sweeps, or does not.
     pub(crate) fn is_empty(&self, sweeps: bool) -> bool {
-        let (read, amended) = self.roots.read(self.guard);
-        if !amended {
-            return read.is_empty(self.guard);
-        }
-        // A key that is coming meanwhile has the lock of its segment.
-        sweeps && self.is_alone() && read.segments() == 1 && self.lock_segment(0).is_empty()
+        let alone = !self.amended() || sweeps && self.is_alone();
+        // A key that is just coming, although dirty may have been promoted meanwhile, has the lock of its
+        // segment, and may have been seen.
+        alone && self.dirty().segments() == 1 && self.lock_segment(0).is_empty()
     }
 
     /// Slots in use in read; while dirty is the same table, no less, as removals are not counted then.

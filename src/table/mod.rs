@@ -358,11 +358,6 @@ impl<K: Key> Table<K> {
         self.segment(0, guard).0.size() == Size::Small
     }
 
-    /// Whether it has no entries, for sure, and no more than one segment.
-    pub(crate) fn is_empty(&self, guard: &Guard) -> bool {
-        self.segments() == 1 && self.segment(0, guard).0.is_empty()
-    }
-
     /// Bytes of the table and of the one segment that it has, being empty.
     pub(crate) fn empty_bytes(&self, guard: &Guard) -> usize {
         Self::BYTES + self.segment(0, guard).0.size().bytes()

@@ -62,7 +62,7 @@ impl<'p, K: Key> LockedSegment<'p, K> {
 
     /// Whether it has no entries.
     pub(crate) fn is_empty(&self) -> bool {
-        self.segment.is_empty()
+        self.segment.used() == 0
     }
 
     /// Whether it is the first of several.

@@ -300,13 +300,6 @@ impl<K: Key> Segment<K> {
         read_once(&self.head.used)
     }
 
-    /// Whether there is none. Who sees that sees that the keys which were there are gone.
-    pub(super) fn is_empty(&self) -> bool {
-        // Acquire: pairs with the exchange by which whoever has emptied a slot made its entry Expunged before
-        // (litmus: emptied-slot).
-        load_acquire(&self.head.used) == 0
-    }
-
     /// Whether another entry, whatever its home, is to go elsewhere.
     pub(super) fn is_full(&self) -> bool {
         self.used() >= self.size().full()
