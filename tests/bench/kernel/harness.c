@@ -232,7 +232,8 @@ static int make_streams(struct bench_run *run, u32 size)
 	run->size = size;
 	run->mask = max(size, MIN_STREAM) - 1;
 	bench_key_mask = 4ULL * size - 1;
-	n = max_threads() * (run->mask + 1);
+	/* One thread may need twice as many as there are keys: turnover. */
+	n = max(max_threads(), 2U) * (run->mask + 1);
 	for (unsigned int k = 0; k < nr_keys; k++)
 		key_len = max(key_len, keys[k]);
 	run->keys = vmalloc_array(n, key_len);
