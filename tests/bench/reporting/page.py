@@ -76,10 +76,10 @@ own, and include one reading of the clock. k is a thousand and M a million; in
 numbers of keys, K is 1024 and M its square.
 
 * **In the kernel** (`smp`, `up`): User Mode Linux, which runs at native speed.
-  Lookups, and two threads, are measured on a kernel with SMP. Updates by one
-  thread are measured on a kernel without (`up`): on an SMP User Mode Linux,
-  disabling and enabling interrupts is two system calls of the host, which real
-  hardware does not have and which would hide everything else.
+  Lookups, and several threads, are measured with as many processors (`smp`).
+  Updates by one thread are measured with one processor (`up`), so that what a
+  map leaves to workers and to RCU is within the time. To disable and to enable
+  interrupts sets a flag there (`scripts/uml-irqs.patch`): some six nanoseconds.
 * **In userspace** (`host`): the same workloads, on the same machine, with keys
   of the same kind; each map with its default hasher and allocator, used as its
   documentation shows for single operations.

@@ -208,7 +208,7 @@ class Slower(unittest.TestCase):
                        ("syncmap", "churn", 65536, 20), ("rhashtable", "churn", 65536, 10),
                        ("syncmap", "insert", 1024, 10), ("rhashtable", "insert", 1024, 20),
                        ("xarray", "churn", 65536, 5))]
-        # By one thread on a kernel with SMP: that does not count.
+        # By one thread that leaves work to another processor: that does not count.
         results += [result("smp", name, "insert", ns=ns)
                     for name, ns in (("syncmap", 9), ("rhashtable", 1))]
         text = "\n".join(slower.sentences(measured_of(results)))

@@ -80,7 +80,7 @@ def losses(measured, peers, places, figure):
         # How long Go's way of making dirty takes is no operation.
         if cell.workload == "copy-all":
             continue
-        # On User Mode Linux with SMP, a single thread's updates mean nothing.
+        # With two processors, a single thread's updates leave work to the other one.
         if cell.where in ("smp", "up") and cell.where != place_of(cell):
             continue
         # What is left of the memory is no figure of its own.

@@ -6,12 +6,12 @@ from .targets import SIZES, SMALL, all_targets, go_speeds, plural, size_name
 
 # The order of contenders in tables and plots, and who else is in userspace.
 KERNEL = ("syncmap", "syncmap-counted", "syncmap-c", "rhashtable", "xarray", "hashtable",
-          "rbtree")
+          "rbtree", "limit")
 HOST = ("go-classic", "go-hashtriemap", "papaya", "dashmap", "scc")
 SYSCALL = ("syncmap", "bpf-hash", "bpf-hash-noprealloc", "bpf-rhash")
 CALLED = {"bpf-hash-noprealloc": "noprealloc"}
 LOOKUPS = ("lookup-hit", "lookup-miss", "lookup-dirty", "lookup-read")
-UPDATES = ("overwrite", "insert", "churn")
+UPDATES = ("overwrite", "insert", "churn", "delete")
 MIXES = tuple(f"{mix}-{order}" for mix in ("read-heavy", "exchange", "rapid-grow")
               for order in ("uniform", "zipf"))
 GROWTH = ("fill-worst", "start-dirty-worst", "copy-all")
