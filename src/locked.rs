@@ -40,9 +40,7 @@ use crate::table::{
 /// Entries that come off a list of the expunged in one hold of the lock.
 const SETTLED: usize = 16;
 
-/// What the lock guards, besides every change of R, D and the tables; and not on the cache line on which
-/// others wait for it.
-#[repr(align(64))]
+/// What the lock guards, besides every change of R, D and the tables.
 pub(crate) struct Guarded<K: Key> {
     /// The entries that read has and dirty lacks.
     expunged: ExpungedList<K>,

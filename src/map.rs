@@ -60,9 +60,10 @@ use crate::worker::Worker;
 /// and shared by reference; every operation takes `&self`. Dropping a map sleeps for about a grace
 /// period if anything was overwritten or deleted shortly before.
 ///
-/// In this order, so that what every operation reads of the map, and hardly any writes, is one cache line.
+/// In this order, so that what every operation reads, and hardly any changes, is on cache lines without
+/// anything that many change: there is more than a line between the two.
 #[pin_data(PinnedDrop)]
-#[repr(C, align(64))]
+#[repr(C)]
 pub struct Map<K: Key, P: Policy> {
     /// The published pointers, read and dirty.
     pub(crate) roots: Roots<K>,
@@ -71,6 +72,8 @@ pub struct Map<K: Key, P: Policy> {
     pub(crate) sweep: bool,
     pub(crate) limits: Limits,
     pub(crate) policy: P,
+    #[pin]
+    pub(crate) worker: Worker,
     /// Guards every change of `roots`, and of the shape of the tables.
     #[pin]
     pub(crate) lock: RawSpinLock<Guarded<K>>,
@@ -78,8 +81,6 @@ pub struct Map<K: Key, P: Policy> {
     pub(crate) deleted: Marks,
     /// Where segments are to be relieved that reserved keys have strained.
     pub(crate) strained: Marks,
-    #[pin]
-    pub(crate) worker: Worker,
     #[pin]
     pub(crate) reclaimer: Reclaimer,
 }

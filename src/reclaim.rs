@@ -190,9 +190,9 @@ impl Ended {
     }
 }
 
-/// What every thread that retires something changes: one cache line, apart from what others read.
+/// What every thread that retires something changes: 64 bytes.
 #[pin_data]
-#[repr(C, align(64))]
+#[repr(C)]
 struct Intake {
     next: Atomic<*mut Link>,
     busy: Atomic<bool>,
@@ -216,12 +216,13 @@ impl Intake {
 /// # Invariants
 ///
 /// While `busy`, the thread that set it owns `waiting` and `work` (litmus: busy).
+///
+/// In this order, so that what many change is not next to what many read.
 #[pin_data(PinnedDrop)]
+#[repr(C)]
 pub struct Reclaimer {
     /// What the map has allocated.
     pub ledger: Ledger,
-    #[pin]
-    intake: Intake,
     waiting: UnsafeCell<*mut Link>,
     /// How often objects have been freed.
     cycles: Atomic<usize>,
@@ -232,6 +233,8 @@ pub struct Reclaimer {
     owner: Owner,
     #[pin]
     work: Opaque<bindings::rcu_work>,
+    #[pin]
+    intake: Intake,
 }
 
 // SAFETY: `waiting` and `work` are used by the holder of `busy` only; `owner.map` is used in the
