@@ -16,7 +16,7 @@ use kernel::sync::rcu;
 
 use crate::counter::Counters;
 use crate::entry::{Entry, State, VacantEntry};
-use crate::gfp::may_block;
+use crate::gfp::{may_block, NORETRY};
 use crate::hash::Key;
 use crate::map::Map;
 use crate::outcome::StoreError;
@@ -151,7 +151,8 @@ impl<K: Key, P: Policy> Map<K, P> {
         if !self.lacks_counters() {
             return;
         }
-        if let Ok(counters) = Counters::new(flags | __GFP_NOWARN) {
+        // Nobody needs to be killed for them.
+        if let Ok(counters) = Counters::new(flags | __GFP_NOWARN | NORETRY) {
             let guard = rcu::read_lock();
             self.roots.whole(&guard).era().give_counters(counters);
         }

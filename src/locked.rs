@@ -654,7 +654,8 @@ impl<'g, K: Key> Locked<'g, K> {
         self.dirty().merge(hash, supply, self)
     }
 
-    /// Whether Clear has nothing to do, in a map that sweeps, or does not.
+    /// Whether Clear has nothing to do. It ends `amended`, as the seed's does, but in a map that sweeps, where
+    /// nobody can tell.
     pub(crate) fn is_empty(&self, sweeps: bool) -> bool {
         let alone = !self.amended() || sweeps && self.is_alone();
         // A key that is just coming, although dirty may have been promoted meanwhile, has the lock of its

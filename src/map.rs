@@ -21,7 +21,7 @@
 //! become *Expunged* and are left out of it, so that they go with read when it is superseded. A
 //! store to a key whose entry is Expunged puts the entry back into dirty first. The states and
 //! their changes are in [`entry`](crate::entry), the tables in [`table`](crate::table), the two
-//! pointers and the invariants I1–I11 in `roots.rs`; new keys are made in `insert.rs`, and what is
+//! pointers and the invariants I1–I12 in `roots.rs`; new keys are made in `insert.rs`, and what is
 //! done with the lock held is in `locked.rs`.
 //!
 //! # Where it differs from the seed

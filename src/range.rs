@@ -37,6 +37,9 @@ const SELECTION: usize = FULL + SLACK;
 /// Entries that are looked at in one section, more or less.
 const SECTION: usize = 1024;
 
+/// As how many entries the buckets count that are looked at with them.
+const BUCKETS: usize = 16;
+
 /// A counted reference to an entry, for its key.
 pub struct KeyRef<'m, K: Key, P: Policy> {
     entry: NonNull<Entry<K>>,
@@ -270,8 +273,8 @@ impl<'m, K: Key, P: Policy> Walk<'m, '_, K, P> {
     ///
     /// Process context; sleeps behind the section, if only to let others run. How many pairs come is
     /// up to `f`, and to how many can be looked at without holding others up; there may be none
-    /// although the walk is not over. `wanted`, at least one, is how many `f` is going to take: when
-    /// they have come, the section ends. Others that it would stop at would be put in order for nothing.
+    /// although the walk is not over. `wanted`, at least one, is how many `f` is going to take: the
+    /// section ends soon after, as what is put in order for an `f` that stops is put in order for nothing.
     pub fn section(&mut self, wanted: usize, mut f: impl FnMut(&K::Ref, P::Seen<'_>) -> Visit) {
         self.section_of_entries(wanted.max(1), |entry, seen| {
             f(Object::payload(entry.as_ptr(), entry.get()), seen)
@@ -318,7 +321,7 @@ impl<'m, K: Key, P: Policy> Walk<'m, '_, K, P> {
                 leaf => leaf.insert(table.leaf(hash, &guard).prefetch()),
             };
             let end = selection.fill(leaf, place, wanted);
-            looked_at += selection.len + 1;
+            looked_at += selection.len + BUCKETS;
             let (mut last, mut live) = (None, 0);
             for Hashed { entry, .. } in selection.entries() {
                 // The key may have been deleted.

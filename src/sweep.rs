@@ -65,11 +65,11 @@ impl<K: Key, P: Policy> Map<K, P> {
     pub(crate) unsafe fn promote_deferred(map: *const ()) {
         // SAFETY: By the contract of the function.
         let map = unsafe { &*map.cast::<Self>() };
-        map.spread_counts(GFP_KERNEL);
         let guard = rcu::read_lock();
         map.lock(&guard).promote_if_due();
         drop(guard);
         map.reclaimer.expect_no_more();
+        map.spread_counts(GFP_KERNEL);
     }
 
     /// A sweep, for the worker.

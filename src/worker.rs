@@ -24,7 +24,7 @@ const SWEEP_DELAY: usize = bindings::HZ as usize;
 pub(crate) struct Tasks {
     /// What the functions are called with.
     pub(crate) map: *const (),
-    /// Promotes dirty, if it is still due.
+    /// Promotes dirty, if it is still due; and what else has been left to it.
     pub(crate) promote: unsafe fn(*const ()),
     /// Frees deleted keys.
     pub(crate) sweep: unsafe fn(*const ()),

@@ -377,7 +377,10 @@ impl Records {
 
     /// How many records there is room for, if they are as long as the last one.
     fn wanted(&self) -> usize {
-        self.room.min(SPACE) / self.usual
+        match self.space {
+            Some(_) => self.room.min(SPACE) / self.usual,
+            None => 1,
+        }
     }
 
     /// Forgets all records; there is room for so many bytes of others.

@@ -290,7 +290,7 @@ mod tests {
         })
     }
 
-    /// Clear of a map whose keys have been deleted has nothing to do, and takes no memory.
+    /// Clear of a map whose keys have been deleted has nothing to do, and needs no memory.
     #[test]
     fn clear_of_nothing() -> Result {
         counted(|| {
