@@ -307,7 +307,8 @@ impl<K: Key, P: Policy> Map<K, P> {
     /// Makes a table that Clear has put aside, and whose entries have been freed, the reserve for the
     /// next one, if there is none.
     fn recycle(&self, mut table: NonNull<Table<K>>) {
-        // SAFETY: The table is ours, no reader is left.
+        // SAFETY: The table is ours, and so is its era: Clear has retired all tables of it, or they had
+        // been retired before, and no reader is left of any.
         let bytes = unsafe { table.as_mut().reset() };
         self.reclaimer.ledger.uncharge(bytes);
         let guard = rcu::read_lock();

@@ -59,9 +59,8 @@ use crate::worker::Worker;
 /// Most users want [`SyncMap`], or [`ByteMap`] if their keys and values are bytes. Maps are pinned,
 /// and shared by reference; every operation takes `&self`. Dropping a map sleeps for about a grace
 /// period if anything was overwritten or deleted shortly before.
-///
-/// In this order, so that what every operation reads, and hardly any changes, is on cache lines without
-/// anything that many change: there is more than a line between the two.
+// In this order, so that what every operation reads, and hardly any changes, is on cache lines without
+// anything that many change: there is more than a line between the two.
 #[pin_data(PinnedDrop)]
 #[repr(C)]
 pub struct Map<K: Key, P: Policy> {

@@ -213,11 +213,10 @@ impl Intake {
 
 /// Frees what a map has retired, a grace period later.
 ///
-/// In this order, so that what many change is not next to what many read.
-///
 /// # Invariants
 ///
 /// While `busy`, the thread that set it owns `waiting` and `work` (litmus: busy).
+// In this order, so that what many change is not next to what many read.
 #[pin_data(PinnedDrop)]
 #[repr(C)]
 pub struct Reclaimer {

@@ -361,7 +361,7 @@ struct Records {
 
 impl Records {
     fn new() -> Self {
-        // Not charged to the caller, who may have to delete keys as there is no memory left.
+        // Not charged to the caller: whose memory is used up wants to see what to delete.
         let space = KBox::zeroed(GFP_KERNEL | __GFP_NOWARN | NORETRY);
         Self {
             room: 0,

@@ -93,25 +93,25 @@ impl Era {
         }
     }
 
+    /// A count, of which `of_many` says how much processors have counted by themselves.
     #[inline]
-    fn at_once(&self, which: usize) -> isize {
+    fn count_with(&self, which: usize, of_many: impl Fn(&Counters<2>) -> isize) -> isize {
         match &self.0 {
             Counts::Limited { counts, .. } => read_once(&counts[which]) as isize,
             Counts::Unlimited { few, many } => {
-                let many = many.get().map_or(0, |many| many.read(which));
+                let many = many.get().map_or(0, |many| of_many(&many));
                 (read_once(&few[which]) as isize).wrapping_add(many)
             }
         }
     }
 
+    #[inline]
+    fn at_once(&self, which: usize) -> isize {
+        self.count_with(which, |many| many.read(which))
+    }
+
     fn sum(&self, which: usize) -> isize {
-        match &self.0 {
-            Counts::Limited { counts, .. } => read_once(&counts[which]) as isize,
-            Counts::Unlimited { few, many } => {
-                let many = many.get().map_or(0, |many| many.sum(which));
-                (read_once(&few[which]) as isize).wrapping_add(many)
-            }
-        }
+        self.count_with(which, |many| many.sum(which))
     }
 
     /// Live keys. O(processors) if there have been many. Operations in flight may each make it one too high

@@ -383,7 +383,8 @@ impl<K: Key> Table<K> {
     ///
     /// # Safety
     ///
-    /// The caller owns the table and its parts; the entries are not used any more.
+    /// The caller owns the table, its parts and its era: the other tables of that era were retired no
+    /// later, and are only to be freed. The entries are not used any more.
     pub(crate) unsafe fn reset(&mut self) -> usize {
         // SAFETY: By the contract of the function.
         unsafe {
