@@ -111,19 +111,23 @@ pub const PROGRAMS: &[Small] = &[
             a.map.promote_now();
         },
     ]),
+    // compare_and_delete() leaves the entry to the worker even if read is dirty.
     program("worker-sweeps", read)
-        .threads(&[|a| a.delete(A), |a| a.store(A, 2)])
+        .threads(&[|a| a.compare_and_delete(A, 1), |a| a.store(A, 2)])
         .sweeping(),
     // The worker is asked for another sweep while it sweeps.
     program("worker-sweeps-again", deleted)
-        .threads(&[|a| a.delete(B), |a| a.interrupt(|a| a.store(A, 2))])
+        .threads(&[
+            |a| a.compare_and_delete(B, 1),
+            |a| a.interrupt(|a| a.store(A, 2)),
+        ])
         .sweeping(),
     // Two threads that have interrupts off both ask the worker for something.
     program("late-kicks", |a| {
         amended(a);
         a.get(C);
     })
-    .threads(&[|_| (), |a| a.load_and_delete(A), |a| a.get(C)])
+    .threads(&[|_| (), |a| a.compare_and_delete(A, 1), |a| a.get(C)])
     .sweeping()
     .late(),
 ];
