@@ -2,7 +2,7 @@
 
 //! Stores and deletes of the same keys, and new keys.
 
-use super::states::{amended, deleted, expunged, left, read, A, B, C, D};
+use super::states::{amended, deleted, expunged, key, left, read, A, B, C, D};
 use super::{nothing, program, promote, Small};
 
 pub const PROGRAMS: &[Small] = &[
@@ -31,6 +31,18 @@ pub const PROGRAMS: &[Small] = &[
     program("delete-new", amended)
         .threads(&[|a| a.load_and_delete(B), |a| a.store(B, 2)])
         .last(promote),
+    // In a chain, where a key is deleted first, and its entry is removed then.
+    program("delete-new-chain", |a| {
+        (0..90).for_each(|number| a.store(key(7, number), 1));
+    })
+    .threads(&[
+        |a| a.load_and_delete(key(7, 89)),
+        |a| a.store(key(7, 89), 2),
+    ])
+    .last(|a| {
+        promote(a);
+        a.get(key(7, 89));
+    }),
     program("delete-new-load", amended).threads(&[
         |a| a.delete(B),
         |a| a.get(B),
