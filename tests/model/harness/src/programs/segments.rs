@@ -219,6 +219,16 @@ pub const PROGRAMS: &[Small] = &[
             },
         ])
         .last(consistent),
+    // Deleted, and left in its place, for the other to remove, or for a store to bring back.
+    program("segment-remove-revived", amended)
+        .threads(&[
+            |a| {
+                a.compare_and_delete(B, 1);
+                a.store(B, 2);
+            },
+            |a| a.load_and_delete(B),
+        ])
+        .last(consistent),
     program("segment-remove-grow", one_left)
         .threads(&[
             |a| a.load_and_delete(B),
