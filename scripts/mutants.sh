@@ -26,7 +26,7 @@
 
 MUTANTS=$SOURCE/tests/mutants
 PAGE=$SOURCE/docs/testing.md
-# Seconds that a guest may take, unless it may die sooner.
+# Seconds that a run may take, unless it may die sooner.
 LIMIT=300
 
 # head_of NAME: in LICENSE, RULE, RUNNER, KILLERS and DIES what the head of a patch
@@ -251,7 +251,7 @@ model() {
 # guest RUNNER LIMIT [PATTERN]: runs it until it ends, or the pattern is seen.  In
 # ENDED, how: seen, passed, failed; in TOOK the seconds.
 guest() {
-	local pid status=0 start=$EPOCHREALTIME seconds=120
+	local pid status=0 start=$EPOCHREALTIME seconds=$LIMIT
 	mkdir -p "$GUEST"
 	if [[ $1 == "model "* || $1 == "chance "* ]]; then
 		# Without a mutant, make test runs them all as well.
