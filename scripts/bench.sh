@@ -155,8 +155,7 @@ report() {
 # Whether times are measured, round by round.
 takes_time() { [ "${ONLY:-}" != instructions ]; }
 
-rounds=7
-[ -z "$QUICK" ] || rounds=3
+rounds=3
 takes_time || rounds=0
 STEPS=$((4 + rounds))
 ! takes_time || STEPS=$((STEPS + 2))
