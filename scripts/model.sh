@@ -11,9 +11,10 @@
 
 usage() {
 	cat <<'END'
-Usage: scripts/model.sh [--quick | --long | --check]
+Usage: scripts/model.sh [--brief | --quick | --long | --check]
        scripts/model.sh PART [OPTION...] [TEST...]
 
+  --brief     half a second per test, and no sanitizers
   --quick     a few seconds per test, which is what is done if nothing is said
   --long      minutes per test, and one preemption more
   --check     formatting and lints of the model itself
@@ -37,10 +38,14 @@ END
 }
 
 parts=(linearize explore random stress address thread)
-args=()
+args=() effort=()
 case ${1:---quick} in
 --quick) ;;
---long) args=(--long) ;;
+--brief)
+	parts=(linearize explore random)
+	effort=(--seconds 0.5)
+	;;
+--long) effort=(--long) ;;
 --check) parts=(check) ;;
 --help)
 	usage
@@ -126,7 +131,7 @@ run() {
 	if [ "$1" = linearize ]; then
 		judge_tests "${args[@]}"
 	else
-		in_root "${options[@]}" -- "$inside/$program" "${args[@]}"
+		in_root "${options[@]}" -- "$inside/$program" "${effort[@]}" "${args[@]}"
 	fi
 }
 

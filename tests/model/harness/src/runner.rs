@@ -30,7 +30,7 @@ pub struct Test {
 const USAGE: &str = "[--long] [--seconds N] [--seed N] [--jobs N] [--list] [NAME...]
 
 Runs tests, or those of these names, and prints TAP. --seconds is the time
-that each may take. A test that uses chance prints its seed.";
+that each may take, such as 0.5. A test that uses chance prints its seed.";
 
 fn seed() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
@@ -55,7 +55,11 @@ pub fn main(tests: &[Test], quick: Duration, long: Duration) -> ExitCode {
                 effort.time = long;
                 true
             }
-            "--seconds" => number().map(|n| seconds = Some(n)).is_some(),
+            "--seconds" => {
+                let time = args.next().and_then(|arg| arg.parse().ok());
+                seconds = time.and_then(|time| Duration::try_from_secs_f64(time).ok());
+                seconds.is_some()
+            }
             "--seed" => number().map(|n| effort.seed = n).is_some(),
             "--jobs" => number().map(|n| jobs = n.max(1) as usize).is_some(),
             "--alone" => {
@@ -79,7 +83,7 @@ pub fn main(tests: &[Test], quick: Duration, long: Duration) -> ExitCode {
         }
     }
     if let Some(seconds) = seconds {
-        effort.time = Duration::from_secs(seconds);
+        effort.time = seconds;
     }
     let chosen = |test: &&Test| names.is_empty() || names.contains(&test.name);
     let tests: Vec<&Test> = tests.iter().filter(chosen).collect();
@@ -109,7 +113,7 @@ fn run_all(tests: &[&Test], effort: Effort, jobs: usize) -> io::Result<bool> {
             let began = Instant::now();
             let mut command = Command::new(std::env::current_exe()?);
             command.args(["--alone", "--seed", &effort.seed.to_string(), "--seconds"]);
-            command.arg(effort.time.as_secs().to_string());
+            command.arg(effort.time.as_secs_f64().to_string());
             command
                 .args(effort.long.then_some("--long"))
                 .arg(&test.name);
