@@ -42,7 +42,7 @@ in_guest() {
 	guest=$dir/$(basename "$job" .sh)
 	shift
 	mkdir -p "$guest"
-	"$SCRIPTS/initramfs.sh" "$guest/initramfs" "ttyS1 ttyS2" "$job" "$@" || return
+	"$SCRIPTS/initramfs.sh" "$guest/initramfs" "$job" "$@" || return
 	UML='' ICOUNT=1 "$SCRIPTS/guest.sh" "$guest" 1200 >&2 || return
 	cat "$guest/console.log" "$guest/output.log" | tr -d '\r' |
 		sed -n 's/^\(\[[^]]*\] \)\?bench: {/{/p'

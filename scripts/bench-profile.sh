@@ -26,7 +26,7 @@ in_root --bind "$dir" /profile -- gcc -O2 -Wall -Wextra -Wno-unused-parameter -f
 	-shared -o /profile/plugin.so tests/bench/profile/plugin.c
 say "$keys keys:sizes=$keys ops=65536 keys=$bytes workloads=$workloads" \
 	"contenders=$contenders instructions=1 rounds=1 samples=0" >"$dir/groups"
-"$SCRIPTS/initramfs.sh" "$dir/initramfs" "ttyS1 ttyS2" "$SCRIPTS/job-bench.sh" \
+"$SCRIPTS/initramfs.sh" "$dir/initramfs" "$SCRIPTS/job-bench.sh" \
 	"$out/syncmap.ko=/syncmap.ko" "$out/syncmap_bench.ko=/syncmap_bench.ko" \
 	"$dir/groups=/groups" /dev/null=/symbols
 UML='' ICOUNT=1 PROFILE=1 "$SCRIPTS/guest.sh" "$dir" 1200 >"$dir/guest.txt" || {

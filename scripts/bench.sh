@@ -84,7 +84,7 @@ in_guest() {
 	[ "$place" = up ] || cpus=$CPUS
 	dir=$bench/$(basename "$job" .sh)-$place
 	mkdir -p "$dir"
-	"$SCRIPTS/initramfs.sh" "$dir/initramfs" "tty1 tty2" "$job" "$@" || return
+	"$SCRIPTS/initramfs.sh" "$dir/initramfs" "$job" "$@" || return
 	CPUS=$cpus "$SCRIPTS/guest.sh" "$dir" "${TIMEOUT:-5400}" || return
 	collect "$dir/console.log" "$dir/output.log"
 }

@@ -60,7 +60,7 @@ prepare_args() {
 # RUST would be silent.  Only what describes the tools themselves may differ, not
 # the kernel.
 survived() {
-	local tools='CC_VERSION_TEXT|OPENSSL_SUPPORTS|MODULE_SIG_KEY_TYPE'
+	local tools='CC_VERSION_TEXT|OPENSSL_SUPPORTS|MODULE_SIG_KEY_TYPE|COMPAT_VDSO'
 	diff <(grep -vE "$tools" "$2") <(grep -vE "$tools" "$3") >&2 || {
 		say "Debian's configuration of $1 did not survive olddefconfig." >&2
 		return 1

@@ -32,8 +32,6 @@ while [ $# -gt 0 ]; do
 done
 
 export UML=${UML-kunit}
-lines="tty1 tty2"
-[ -n "$UML" ] || lines="ttyS1 ttyS2"
 [ -n "${WORK:-}" ] || lock_work # make test has locked it
 dir=$WORK/fuzz
 mkdir -p "$dir"
@@ -46,7 +44,7 @@ if [ -n "${FAILNTH:-}" ]; then
 		"$programs/failnth_calls=/tests/failnth_calls")
 fi
 say "${arguments[*]}" >"$dir/arguments"
-"$SCRIPTS/initramfs.sh" "$dir/initramfs" "$lines" "$SCRIPTS/job-fuzz.sh" \
+"$SCRIPTS/initramfs.sh" "$dir/initramfs" "$SCRIPTS/job-fuzz.sh" \
 	"$SCRIPTS/job-modules.sh=/job-modules.sh" "$dir/arguments=/arguments" \
 	"${files[@]}"
 # Progress is shown, but in make test.

@@ -56,14 +56,28 @@ if [ -n "${UML:-}" ]; then
 	machine=("${pin[@]}" sh -c 'exec 3>>"$4" 4>/guest/verdict.log
 		exec /kernel/linux mem="$1" ncpus="$5" seccomp=on panic=-1 \
 		initrd=/guest/initramfs con=null con0=null,fd:1 con1="$3",fd:3 \
-		con2=null,fd:4 loglevel=8 $2 >/guest/console.log 2>&1' \
+		con2=null,fd:4 lines=tty1,tty2 loglevel=8 $2 >/guest/console.log 2>&1' \
 		guest "$memory" "$patient" "${output[@]}" "${CPUS:-2}")
 else
 	kernel=$(readlink -f "$(kernel_dir)")
-	# /dev/kvm without these flags cannot run a kernel, although it opens.
+	# The console first, and then two lines that init.sh is told of.
+	case $MACHINE in
+	amd64)
+		machine=(qemu-system-x86_64)
+		append="console=ttyS0 lines=ttyS1,ttyS2"
+		# Without these flags /dev/kvm cannot run a kernel, although it opens.
+		kvm='vmx|svm'
+		;;
+	arm64)
+		machine=(qemu-system-aarch64 -M virt,gic-version=max)
+		append="console=ttyAMA0 lines=ttyS0,ttyS1"
+		kvm=
+		;;
+	esac
 	accel=(-accel "tcg,thread=multi")
-	if [ -z "${NO_KVM:-}" ] && [ -w /dev/kvm ] &&
-		grep -qwE 'vmx|svm' /proc/cpuinfo; then
+	[ "$MACHINE" = amd64 ] || accel+=(-cpu "max,pauth-impdef=on")
+	if [ -z "${NO_KVM:-}$CROSS" ] && [ -w /dev/kvm ] &&
+		grep -qwE "$kvm" /proc/cpuinfo; then
 		accel=(-accel kvm -cpu host)
 	fi
 	cpus=2
@@ -74,21 +88,26 @@ else
 		[ -z "${PROFILE:-}" ] ||
 			accel+=(-plugin "/guest/plugin.so,to=/guest/profile")
 	fi
-	memory=1024 append="console=ttyS0 loglevel=8 panic=-1 oops=panic"
+	memory=1024
+	append+=" loglevel=8 panic=-1 oops=panic"
 	if [ "$FLAVOUR" = debug ]; then
 		memory=2048
 		taint=$kunit
 		# Emulated, with all checks on, and on a busy machine, little is soon.
 		append+=" $patient rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60"
 	fi
-	output=(-serial file:/guest/output.log)
-	[ -z "${TERMINAL:-}" ] ||
-		output=(-chardev "stdio,id=terminal,signal=off" -serial chardev:terminal)
-	machine=(qemu-system-x86_64 -nodefaults -no-reboot -display none
-		"${accel[@]}" -smp "$cpus" -m "$memory" -kernel /kernel/vmlinuz
-		-initrd /guest/initramfs -append "$append"
-		-serial file:/guest/console.log "${output[@]}"
-		-serial file:/guest/verdict.log)
+	output=file,id=output,path=/guest/output.log
+	[ -z "${TERMINAL:-}" ] || output=stdio,id=output,signal=off
+	machine+=(-nodefaults -no-reboot -display none "${accel[@]}" -smp "$cpus"
+		-m "$memory" -kernel /kernel/vmlinuz -initrd /guest/initramfs
+		-append "$append" -serial file:/guest/console.log -chardev "$output"
+		-chardev file,id=verdict,path=/guest/verdict.log)
+	for line in output verdict; do
+		case $MACHINE in
+		amd64) machine+=(-serial "chardev:$line") ;;
+		arm64) machine+=(-device "pci-serial,chardev=$line") ;;
+		esac
+	done
 fi
 
 status=0

@@ -7,8 +7,15 @@
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-[ "$(uname -m)" = x86_64 ] ||
-	die "syncmap is built and tested on x86-64 only; this is $(uname -m)."
+# Of the mounts that are made here, the rest of the machine must see nothing.
+private=(unshare --mount true)
+as_root || private=(unshare --map-root-user --mount true)
+said=$("${private[@]}" 2>&1) || case $said in
+*propagation*)
+	die "The root folder of this system is no mount point, as in a plain chroot:" \
+		"nothing can be mounted here for syncmap alone. On the host, make it one" \
+		"before you enter it: mount --bind FOLDER FOLDER; chroot FOLDER" ;;
+esac
 
 missing=()
 want() { command -v "$1" >/dev/null || missing+=("$2"); }

@@ -1,13 +1,16 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# /init of every guest: mounts what tests expect, runs /job with its output on
-# the second line, writes the verdict on the third, and powers off.
+# /init of every guest: mounts what tests expect, runs /job with its output on one
+# tty, writes the verdict on another, and powers off.  The command line of the kernel
+# names them, with lines=OUTPUT,VERDICT, which the kernel makes a variable of.
 
 export PATH=/bin HOME=/ TERM=dumb
 mount -t devtmpfs none /dev 2>/dev/null
 mount -t proc none /proc
 mount -t sysfs none /sys
+ln -s /proc/self/fd /dev/fd
+for name in 0:stdin 1:stdout 2:stderr; do ln -s fd/${name%:*} /dev/${name#*:}; done
 mount -t tmpfs none /tmp
 mount -t debugfs none /sys/kernel/debug 2>/dev/null
 mount -t cgroup2 none /sys/fs/cgroup 2>/dev/null
@@ -15,9 +18,9 @@ ip link set lo up 2>/dev/null
 
 # shellcheck source=/dev/null
 . /settings
-lines=$(cat /lines)
-output=/dev/${lines% *}
-verdict=/dev/${lines#* }
+# shellcheck disable=SC2154
+output=/dev/${lines%,*} verdict=/dev/${lines#*,}
+export output
 for tty in "$output" "$verdict"; do stty -F "$tty" raw -echo 2>/dev/null; done
 
 echo "guest: the job begins" >/dev/kmsg

@@ -1,27 +1,29 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# initramfs.sh IMAGE LINES JOB [FILE=PATH...]: packs a guest: busybox, init.sh,
-# the shell script JOB as /job, and each FILE as PATH.  LINES names the ttys of
-# output and verdict.  The same input gives the same image, byte for byte.  For
-# the kernel of UML or FLAVOUR, which the tests must know to be slow if it is.
+# initramfs.sh IMAGE JOB [FILE=PATH...]: packs a guest: busybox, init.sh, the shell
+# script JOB as /job, and each FILE as PATH.  The same input gives the same image,
+# byte for byte.  For the kernel of UML or FLAVOUR, which the tests must know to be
+# slow if it is.
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-image=$1 lines=$2 job=$3
-shift 3
+image=$1 job=$2
+shift 2
 tree=$image.tree
 rm -rf "$tree"
 mkdir -p "$tree"/{bin,dev,proc,sys,tmp,etc}
-cp "$(root_dir)/usr/bin/busybox" "$tree/bin/busybox"
-for tool in $("$tree/bin/busybox" --list | grep -vx busybox); do
+native=$(root_dir)/usr/bin/busybox
+busybox=$native
+[ -z "$FOREIGN" ] || busybox=$(kernel_dir)/busybox
+cp "$busybox" "$tree/bin/busybox"
+for tool in $("$native" --list | grep -vx busybox); do
 	ln -sf busybox "$tree/bin/$tool"
 done
 cp "$SCRIPTS/init.sh" "$tree/init"
 chmod 755 "$tree/init"
 cp "$job" "$tree/job"
-say "$lines" >"$tree/lines"
 say "export SYNCMAP_PATIENCE=$(patience)" >"$tree/settings"
 printf '%s:/:/bin/sh\n' root:x:0:0: nobody:x:65534:65534: >"$tree/etc/passwd"
 for pair in "$@"; do

@@ -16,7 +16,7 @@ dmesg -n 4
 echo "guest: Linux $(uname -r), $(nproc) processors; syncmap is loaded"
 echo "guest: syncmapctl and client are there; yours, in $PWD: $(echo *)"
 echo "guest: exit, or Ctrl-D, ends it."
-tty=/dev/$(cut -d' ' -f1 /lines)
-stty -F "$tty" sane
-setsid sh -c "exec sh -i <$tty >$tty 2>&1"
+# shellcheck disable=SC2154 # from init.sh
+stty -F "$output" sane
+setsid sh -c "exec sh -i <$output >$output 2>&1"
 exit 0

@@ -67,9 +67,9 @@ check_kernel() {
 	read -r arch version < <(sed -n \
 		's/^# Linux\/\([^ ]*\) \([0-9.]*\).* Kernel Configuration$/\1 \2/p' \
 		"$config") || true
-	grep -qx CONFIG_X86_64=y "$config" ||
-		problem "Its kernel is for ${arch:-another architecture}, not for x86-64." \
-			"syncmap is made and tested for x86-64 only."
+	grep -qxE 'CONFIG_(X86_64|ARM64)=y' "$config" ||
+		problem "Its kernel is for ${arch:-another architecture}." \
+			"syncmap is made and tested for x86-64 and arm64 only."
 	oldest=$(printf '%s\n' 7.2 "${version:-7.2}" | sort -V | head -n 1)
 	[ "$oldest" = 7.2 ] ||
 		problem "Its kernel is Linux $version." "syncmap needs 7.2 or newer."

@@ -3,52 +3,50 @@
 #
 # Prepares a stock Debian kernel: its vmlinuz to boot, and an output folder
 # that can build Rust modules for it (Debian's headers packages cannot).
-# KERNEL is a series (7.3, 7.2), FLAVOUR is cloud, amd64 or rt; or debug, which is
-# a kernel of our own of the same source.
+# KERNEL is a series (7.3), FLAVOUR is cloud, amd64 (or arm64) or rt; or debug, which
+# is a kernel of our own of the same source.  Without KERNEL it is the newest series
+# that Debian lists; if syncmap has never been tried with that, it must build and
+# load there, or the next one is taken.  With TOOLCHAIN=newest and no UML, it is one
+# of Debian's testing suite.
 
-TOOLCHAIN= # those are built by the compilers of Debian 13
+# A kernel of our own has the source of a stock kernel of Debian 13.
+[ -z "${UML:-}" ] || TOOLCHAIN=
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=scripts/build-folder.sh
 . "$SCRIPTS/build-folder.sh"
 
 case $FLAVOUR in
-cloud | rt) suffix=$FLAVOUR-amd64 ;;
-amd64) suffix=amd64 ;;
+cloud | rt) suffix=$FLAVOUR-$MACHINE ;;
+"$MACHINE") suffix=$MACHINE ;;
+arm64-16k)
+	[ "$MACHINE" = arm64 ] || die "FLAVOUR=arm64-16k is for arm64 only."
+	suffix=arm64-16k
+	;;
 debug)
+	[ "$MACHINE" = amd64 ] || die "FLAVOUR=debug is for x86-64 only."
 	FLAVOUR=cloud "$0"
 	exec "$SCRIPTS/own.sh" debug
 	;;
-*) die "FLAVOUR=$FLAVOUR is not known." "Choose cloud, amd64, rt or debug." ;;
+*) die "FLAVOUR=$FLAVOUR is not known." "Choose cloud, $MACHINE, rt or debug." ;;
 esac
-case ${KERNEL:-} in
-'') wanted=(7.3 7.2) ;;
-7.[0-9] | 7.[0-9][0-9]) wanted=("$KERNEL") ;;
-*) die "KERNEL=$KERNEL is not a kernel series." "Choose 7.3 or 7.2." ;;
-esac
+[ -z "${KERNEL:-}" ] || is_supported "$KERNEL" ||
+	die "KERNEL=$KERNEL is not a kernel series that syncmap supports." \
+		"Choose one from $OLDEST_SERIES on, such as ${TRIED_SERIES%% *}."
 
-# The newest kernel of a series for which the matching source is listed too.
+# Of each series that is wanted, the newest first, the newest kernel for which the
+# matching source is listed too.
 discover() {
-	local s release point
-	for s in "${wanted[@]}"; do
-		while read -r release; do
-			point=${release%%+*}
-			version=$(apt_in_root apt-cache madison "linux-source-$s" |
-				awk -v p="$point-" 'index($3, p) == 1 { print $3; exit }')
-			[ -z "$version" ] || {
-				say "$s $release $version"
-				return
-			}
-		done < <(apt_in_root apt-cache pkgnames "linux-headers-$s." |
-			sed -nE "s/^linux-headers-([0-9.]+\+deb13[0-9a-z.]*-$suffix)\$/\1/p" |
-			sort -Vr)
-	done
-	return 1
+	apt_in_root apt-cache pkgnames linux- >"$STAGE/names"
+	grep -E '^linux-source-[0-9.]+$' "$STAGE/names" |
+		apt_in_root xargs apt-cache madison >"$STAGE/sources"
+	"$SCRIPTS/series.sh" "$suffix" "$STAGE/names" "$STAGE/sources" |
+		awk -v series="${KERNEL:-}" 'series == "" || $1 == series'
 }
 
 download() {
-	apt_in_root apt-get download "linux-binary-$release" \
-		"linux-headers-$release"
+	apt_in_root apt-get download "linux-binary-$release$FOREIGN" \
+		"linux-headers-$release$FOREIGN" ${FOREIGN:+"busybox-static$FOREIGN"}
 	[ -d "$CACHE/$tree" ] ||
 		apt_in_root apt-get download "linux-source-$series=$version"
 }
@@ -69,11 +67,14 @@ prepare() {
 	mkdir -p "$STAGE/kernel/build"
 	cp "$STAGE/unpacked/usr/lib/modules/$release/vmlinuz" "$STAGE/kernel/vmlinuz"
 	cp "$headers/.config" "$headers/Module.symvers" "$STAGE/kernel/build"
+	# Of the root's, none runs there.
+	[ -z "$FOREIGN" ] || cp "$STAGE/unpacked/usr/bin/busybox" "$STAGE/kernel"
 	say "$release" >"$STAGE/kernel/release"
 	ln -s "../$tree" "$STAGE/kernel/source" # where it will be seen from
 	prepare_args "$release"
 	in_kernel "$STAGE/kernel" --bind "$STAGE/kernel" /kernel -- \
-		make -C /source O=/kernel/build "${PREPARE[@]}"
+		make -C /source O=/kernel/build ${CROSS:+ARCH="$KARCH" CROSS_COMPILE="$CROSS"} \
+		"${PREPARE[@]}"
 	survived "$release" "$headers/.config" "$STAGE/kernel/build/.config"
 }
 
@@ -100,8 +101,61 @@ logged() {
 	[ "$STATUS" -eq 0 ] || explain "$sentence"
 }
 
+# prepare_kernel: the kernel release, in the folder name with the source tree.  In
+# STATUS, whether it could be prepared; of one that is being tried that may fail.
+prepare_kernel() {
+	STATUS=0
+	[ ! -d "$CACHE/$name" ] || return 0
+	need_space 4096 "A prepared kernel"
+	say "      Linux $release: downloading"
+	logged 0 "The kernel packages could not be fetched." download
+	say "      Linux $release: unpacking the source"
+	logged 0 "The kernel packages could not be unpacked." unpack
+	say "      Linux $release: preparing it for building Rust modules"
+	watch "$CACHE/kernel.log" 213 prepare
+	if [ "$STATUS" -eq 0 ]; then
+		publish kernel "$CACHE/$name"
+	elif [ -z "$trying" ]; then
+		explain "Linux $release could not be prepared."
+	else
+		remove "$STAGE/unpacked" "$STAGE/kernel"
+	fi
+}
+
+# try_kernel: whether syncmap builds for a kernel of a series that nobody has tried
+# yet, and loads there; in STATUS.
+try_kernel() {
+	say "      Linux $release: trying whether syncmap builds and loads there"
+	watch "$CACHE/trial.log" 0 env PREPARED="$CACHE/$name" "$SCRIPTS/trial.sh"
+}
+
+# take: the first kernel of stage/candidates that will do.
+take() {
+	local what log
+	while read -r series release version <&3; do
+		name=linux-${release//+/-}-$KERNEL_KEY
+		tree=source-${version//[~+]/-}
+		trying=
+		[ -n "${KERNEL:-}" ] || is_tried "$series" || trying=1
+		what=prepared log=kernel.log
+		prepare_kernel
+		if [ "$STATUS" -eq 0 ] && [ -n "$trying" ]; then
+			what="used yet" log=trial.log
+			try_kernel
+		fi
+		[ "$STATUS" -ne 0 ] || return 0
+		mv "$CACHE/$log" "$CACHE/$series-$log"
+		say "      Linux $release cannot be $what: the next series is taken." \
+			"      The log is $CACHE/$series-$log"
+	done 3<"$STAGE/candidates"
+	remove "$STAGE"
+	die "None of the kernels that Debian lists can be used." \
+		"The logs are $CACHE/*-kernel.log and $CACHE/*-trial.log." \
+		"Get a newer syncmap, or choose another FLAVOUR (make help)."
+}
+
 make_cache
-link=$(kernel_dir)
+link=$(stock_dir)
 if [ -d "$link" ] && [ -z "${UPDATE:-}" ]; then
 	touch "$(readlink -f "$link")" "$(readlink -f "$link/source")"
 	say "      $(cat "$link/release") is ready"
@@ -109,24 +163,13 @@ if [ -d "$link" ] && [ -z "${UPDATE:-}" ]; then
 fi
 begin_setup
 if ! [ -d "$link" ] || [ -n "${UPDATE:-}" ]; then
-	need_space 4096 "A prepared kernel"
 	logged 0 "The lists of kernel packages could not be read." \
-		apt_setup trixie trixie-backports
-	read -r series release version < <(discover) || true
-	[ -n "${release:-}" ] ||
-		die "Debian lists no kernel of the series ${wanted[*]}, flavour $FLAVOUR." \
+		apt_setup "${KERNEL_SUITES[@]}"
+	discover >"$STAGE/candidates"
+	[ -s "$STAGE/candidates" ] ||
+		die "Debian lists no kernel of flavour $FLAVOUR that has Rust${KERNEL:+, of the series $KERNEL}." \
 			"Choose another KERNEL or FLAVOUR (make help)."
-	name=linux-${release//+/-}-$KERNEL_KEY
-	tree=source-${version//[~+]/-}
-	if ! [ -d "$CACHE/$name" ]; then
-		say "      Linux $release: downloading"
-		logged 0 "The kernel packages could not be fetched." download
-		say "      Linux $release: unpacking the source"
-		logged 0 "The kernel packages could not be unpacked." unpack
-		say "      Linux $release: preparing it for building Rust modules"
-		logged 213 "Linux $release could not be prepared." prepare
-		publish kernel "$CACHE/$name"
-	fi
+	take
 	ln -s "$name" "$STAGE/link"
 	mv -T "$STAGE/link" "$link"
 	prune linux "$CACHE/$name"

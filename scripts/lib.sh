@@ -178,19 +178,57 @@ show_times() {
 
 # The numbers are the recipes', here and below: raise one to make things anew.
 
+# The series of kernels: what syncmap needs, and those that it has been tried with,
+# the newest first.  With newer ones it may build as well.
+OLDEST_SERIES=7.2
+TRIED_SERIES='7.3 7.2'
+is_supported() {
+	[[ $1 =~ ^[0-9]+\.[0-9]+$ ]] &&
+		[ "$(printf '%s\n' "$OLDEST_SERIES" "$1" | sort -V | head -n 1)" = "$OLDEST_SERIES" ]
+}
+is_tried() { [[ " $TRIED_SERIES " == *" $1 "* ]]; }
+
+# machine_of NAME: Debian's name of an architecture, by any of its names.
+machine_of() {
+	case $1 in
+	x86_64 | amd64 | x86) say amd64 ;;
+	aarch64 | arm64) say arm64 ;;
+	*) die "syncmap is not built for $1." "It is for x86-64 and arm64." ;;
+	esac
+}
+
+# What this machine is, and what the kernel is for: the same, unless ARCH says
+# otherwise; then all of it is compiled by other compilers, and emulated.
+HOST=$(machine_of "$(uname -m)") || exit
+MACHINE=$(machine_of "${ARCH:-$HOST}") || exit
+CROSS= FOREIGN=
+case $MACHINE in
+amd64) KARCH=x86_64 TRIPLE=x86_64-linux-gnu EMULATOR=qemu-system-x86 ;;
+arm64) KARCH=arm64 TRIPLE=aarch64-linux-gnu EMULATOR=qemu-system-arm ;;
+esac
+[ "$MACHINE" = "$HOST" ] || CROSS=$TRIPLE- FOREIGN=:$MACHINE
+
 # The packages of the toolchain root: compilers of the Debian kernel's own
 # versions, QEMU, the checkers, and the demo's input (netbase, wamerican).
-# TOOLCHAIN=newest has the newest compilers of Debian instead, for the kernels of
-# our own; a stock kernel needs modules of the rustc that it was built with.
+# TOOLCHAIN=newest has those of Debian's testing suite instead: for its own stock
+# kernel, since that needs modules of the rustc that it was built with; or with UML
+# for a kernel of our own.
 ROOT_SUITE=trixie
 LLVM_SUFFIX=-19
 ROOT_PACKAGES="apt gcc libc6-dev make bc bison flex libelf-dev libssl-dev
 	libdw-dev zlib1g-dev cpio kmod xz-utils rustc rust-src rustfmt rust-clippy
 	bindgen clang-19 lld-19 llvm-19 pahole python3 perl busybox-static
-	qemu-system-x86 shellcheck netbase wamerican g++-multilib cargo patch
-	libclang-rt-19-dev"
+	$EMULATOR shellcheck netbase wamerican cargo patch libclang-rt-19-dev rsync"
+# What compiles for another architecture; or, since these do not go together, programs
+# of 32 bits.
+if [ -n "$CROSS" ]; then
+	ROOT_PACKAGES+=" gcc-${TRIPLE/_/-} libc6-dev-$MACHINE-cross libstd-rust-dev$FOREIGN"
+elif [ "$HOST" = amd64 ]; then
+	ROOT_PACKAGES+=" g++-multilib"
+fi
 ROOT_KEY=$(key_of 1 "$ROOT_PACKAGES")
 KERNEL_KEY=$(key_of 1 "$ROOT_KEY")
+KERNEL_SUITES=(trixie trixie-backports)
 case ${TOOLCHAIN:-} in
 '') ;;
 newest)
@@ -198,6 +236,10 @@ newest)
 	LLVM_SUFFIX=
 	ROOT_PACKAGES=${ROOT_PACKAGES//-19/}
 	ROOT_KEY=$(key_of 1 "$ROOT_SUITE $ROOT_PACKAGES")
+	if [ -z "${UML:-}" ]; then
+		KERNEL_KEY=$(key_of 1 "$ROOT_KEY")
+		KERNEL_SUITES=("$ROOT_SUITE")
+	fi
 	;;
 *) die "TOOLCHAIN=$TOOLCHAIN is not known." \
 	"Say newest, or nothing for the compilers of Debian 13." ;;
@@ -289,7 +331,7 @@ apt_setup() {
 	mkdir -p "$STAGE/apt/lists/partial" "$STAGE/debs" "$STAGE/apt/cache"
 	from=$(root_dir)/etc/apt/sources.list
 	for suite in "$@"; do
-		sed -n "s/ trixie main\$/ $suite main/p" "$from"
+		sed -n "s/ [a-z]* main\$/ $suite main/p" "$from"
 	done >"$STAGE/apt/sources.list"
 	if [ ! -s "$STAGE/apt/sources.list" ]; then
 		say "No mirror of ${*:-any suite} is known: $from does not name one."
@@ -324,9 +366,10 @@ unpack_debs() {
 	done
 }
 
-# stock_dir: Debian's kernel, of which FLAVOUR=debug takes only the source.
+# stock_dir: Debian's kernel, of which FLAVOUR=debug takes only the source.  PREPARED
+# is one that is still being tried.
 stock_dir() {
-	say "$CACHE/kernel-${KERNEL:-newest}-${FLAVOUR/debug/cloud}-$KERNEL_KEY"
+	say "${PREPARED:-$CACHE/kernel-${KERNEL:-newest}-${FLAVOUR/debug/cloud}-$KERNEL_KEY}"
 }
 kernel_dir() {
 	if [ "$FLAVOUR" = debug ]; then own_dir debug; else stock_dir; fi

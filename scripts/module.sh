@@ -23,10 +23,8 @@ elif [ "$FLAVOUR" = debug ]; then
 	own_flags debug
 	args=("${FLAGS[@]}")
 else
-	[ -z "${TOOLCHAIN:-}" ] ||
-		die "A stock kernel takes modules of its own rustc only." \
-			"With TOOLCHAIN=$TOOLCHAIN, say UML=kunit as well."
 	args=(KERNELRELEASE="$(cat "$dir/release")")
+	[ -z "$CROSS" ] || args+=(ARCH="$KARCH" CROSS_COMPILE="$CROSS")
 fi
 if [ -n "${KUNIT:-}" ]; then
 	args+=(SYNCMAP_KUNIT=1)

@@ -264,7 +264,7 @@ guest() {
 		return
 	fi
 	say "$1" >"$DIR/runner"
-	"$SCRIPTS/initramfs.sh" "$GUEST/initramfs" "tty1 tty2" \
+	"$SCRIPTS/initramfs.sh" "$GUEST/initramfs" \
 		"$SCRIPTS/job-mutant.sh" "$DIR/runner=/runner" \
 		"$SCRIPTS/job-modules.sh=/job-modules.sh" "${FILES[@]}"
 	rm -f "$GUEST"/*.log

@@ -3,17 +3,16 @@
 #
 # programs.sh FOLDER...: builds the userspace programs of these folders, each
 # .c file one program, unless it is a module of the kernel; statically, against
-# the uapi header alone; with BITS=32 for the i386.  Prints the folder they are in.
+# the uapi header alone.  Prints the folder they are in.
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-out=$(work_dir)/programs${BITS:+-$BITS}
+out=$(work_dir)/programs${FOREIGN/:/-}
 mkdir -p "$out"
 cd "$SOURCE"
-flags=(-static -O2 -g -std=gnu11 -Wall -Wextra -Werror -pthread -Iinclude/uapi
-	${BITS:+"-m$BITS"})
-recipe=$(key_of "${flags[*]}" "$(root_dir)")
+flags=(-static -O2 -g -std=gnu11 -Wall -Wextra -Werror -pthread -Iinclude/uapi)
+recipe=$(key_of "$CROSS ${flags[*]}" "$(root_dir)")
 for source in $(find "$@" -maxdepth 1 -name '*.c' -exec \
 	grep -L '^#include <linux/module.h>' {} + | sort); do
 	program=$(basename "$source" .c)
@@ -25,7 +24,7 @@ for source in $(find "$@" -maxdepth 1 -name '*.c' -exec \
 	fi
 	rm -f "$out/$program.recipe"
 	in_root --bind "$out" /out -- \
-		gcc "${flags[@]}" -o "/out/$program" "$source" >&2 ||
+		"${CROSS}gcc" "${flags[@]}" -o "/out/$program" "$source" >&2 ||
 		die "$source does not compile; the reasons are above."
 	say "$recipe" >"$out/$program.recipe"
 done

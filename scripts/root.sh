@@ -44,13 +44,14 @@ make_root() {
 	local run=(setpriv --pdeathsig KILL
 		unshare --mount --pid --fork --kill-child --mount-proc)
 	as_root || run=(unshare --map-root-user --map-auto "${run[@]}")
-	local key=/usr/share/keyrings/debian-archive-keyring.gpg source=()
+	local key=/usr/share/keyrings/debian-archive-keyring.gpg source=() foreign=()
+	[ -z "$FOREIGN" ] || foreign=(--architectures="$HOST,$MACHINE")
 	[ -z "$mirror" ] ||
 		source=("deb [signed-by=$key] $mirror $ROOT_SUITE main")
 	{ apt_options; say 'Acquire::Languages "none";'; } >"$STAGE/apt.conf"
 	# The host's certificates are bound over the empty file when needed.
 	# shellcheck disable=SC2016 # the hooks' own $1
-	"${run[@]}" mmdebstrap --mode=root --variant=apt \
+	"${run[@]}" mmdebstrap --mode=root --variant=apt "${foreign[@]}" \
 		--include="$(tr -s ' \n\t' , <<<"$ROOT_PACKAGES")" \
 		--aptopt="$STAGE/apt.conf" \
 		--dpkgopt='path-exclude=/usr/share/man/*' \

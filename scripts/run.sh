@@ -12,7 +12,7 @@ programs_and_modules() {
 	programs=$("$SCRIPTS/programs.sh" samples) || return
 	root=$(root_dir)
 	mkdir -p "$WORK/run"
-	"$SCRIPTS/initramfs.sh" "$WORK/run/initramfs" "ttyS1 ttyS2" \
+	"$SCRIPTS/initramfs.sh" "$WORK/run/initramfs" \
 		"$SCRIPTS/job-run.sh" "$out/syncmap.ko=/syncmap.ko" \
 		"$programs/demo=/demo" "$root/etc/services=/data/services" \
 		"$root/usr/share/dict/american-english=/data/words"

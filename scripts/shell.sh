@@ -18,7 +18,7 @@ along() {
 }
 
 all() {
-	local out programs tools mine file lines="ttyS1 ttyS2"
+	local out programs tools mine file
 	local files=()
 	out=$("$SCRIPTS/module.sh") || return
 	programs=$("$SCRIPTS/programs.sh" samples) || return
@@ -38,8 +38,7 @@ all() {
 		cat <&3 >"$dir/script"
 		files+=("$dir/script=/script")
 	fi
-	[ -z "${UML:-}" ] || lines="tty1 tty2"
-	"$SCRIPTS/initramfs.sh" "$dir/initramfs" "$lines" "$SCRIPTS/job-shell.sh" \
+	"$SCRIPTS/initramfs.sh" "$dir/initramfs" "$SCRIPTS/job-shell.sh" \
 		"$out/syncmap.ko=/syncmap.ko" "$programs/client=/bin/client" \
 		"$tools/syncmapctl=/bin/syncmapctl" "${files[@]}"
 }

@@ -20,11 +20,11 @@ if [ "${1:-}" = make ]; then
 	"$SCRIPTS/root.sh"
 fi
 make_cache
-out=$(work_dir)/tools
+out=$(work_dir)/tools${FOREIGN/:/-}
 mkdir -p "$out/bin"
 lock "$(basename "$(work_dir)")-tools"
 inside=/cache/${out#"$CACHE"/}
-target=x86_64-unknown-linux-gnu
+target=${TRIPLE/-/-unknown-}
 # The same for all verbs, which share what they have compiled.
 flags=(--release --locked --target "$target")
 manual=$SOURCE/docs/syncmapctl.8
@@ -46,6 +46,7 @@ cargo() {
 	in_root "${ONLINE[@]}" "${options[@]}" \
 		--setenv CARGO_HOME /cache/cargo \
 		--setenv CARGO_TARGET_DIR "$inside/target" \
+		--setenv CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER aarch64-linux-gnu-gcc \
 		--setenv RUSTFLAGS "-C target-feature=+crt-static" \
 		--setenv RUSTDOCFLAGS "-C target-feature=+crt-static -D warnings" \
 		-- env -C /syncmap/tools cargo "$@"
@@ -89,7 +90,7 @@ check() {
 case ${1:-build} in
 make)
 	build
-	printf '%s\n' "syncmapctl is here, static, for any x86-64 machine:" \
+	printf '%s\n' "syncmapctl is here, static, for any $KARCH machine:" \
 		"  $out/bin/syncmapctl" "To install it with its manual, as root:" \
 		"  install $out/bin/syncmapctl /usr/local/sbin" \
 		"  install -m 644 -D docs/syncmapctl.8 -t /usr/local/share/man/man8"

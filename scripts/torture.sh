@@ -24,14 +24,13 @@ case $TIME$only in
 esac
 
 build() {
-	local out programs checker lines="ttyS1 ttyS2"
-	[ -z "${UML:-}" ] || lines="tty1 tty2"
+	local out programs checker
 	out=$(MODULES=1 "$SCRIPTS/module.sh") || return
 	programs=$("$SCRIPTS/programs.sh" tests/kselftest) || return
 	checker=$("$SCRIPTS/checker.sh") || return
 	mkdir -p "$dir"
 	say $((TIME * 60)) >"$dir/time"
-	"$SCRIPTS/initramfs.sh" "$dir/initramfs" "$lines" \
+	"$SCRIPTS/initramfs.sh" "$dir/initramfs" \
 		"$SCRIPTS/job-torture.sh" "$dir/time=/torture" \
 		"$SCRIPTS/job-modules.sh=/job-modules.sh" \
 		"$SCRIPTS/torture-parts.sh=/torture-parts.sh" \
