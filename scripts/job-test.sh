@@ -1,11 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# What make test does inside the guest with the stock kernel: loading and
-# unloading in shell, then every program of tests/kselftest.
+# What make test does inside a guest with modules and tools: loading and unloading
+# in shell, the samples, the C API, and syncmapctl.
 
-export SYNCMAP_KO=/syncmap.ko SYNCMAP_BLOCKLIST_KO=/blocklist.ko SYNCMAP_SLEEP=1
-export SYNCMAP_USER_KO=/rust_user.ko SYNCMAP_FLOWS_KO=/flows.ko
+SYNCMAP_KO=/syncmap.ko
 # shellcheck source=scripts/job-modules.sh
 . /job-modules.sh
 # shellcheck source=tests/tools/job-tools.sh
@@ -73,14 +72,3 @@ c_api
 rmmod syncmap
 careless
 tools
-
-insmod $SYNCMAP_KO 2>/dev/null || loaded || exit 1
-for program in /tests/*; do
-	[ -x "$program" ] || continue
-	name=$(basename "$program")
-	echo "## begin $name"
-	timeout $((600 * SYNCMAP_PATIENCE)) "$program" </dev/null
-	echo "## end $name $?"
-done
-loaded || exit 0 # a program may leave it unloaded
-rmmod syncmap

@@ -1,0 +1,142 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# make kselftest: builds and installs tests/kselftest as the kernel's own machinery
+# does (tools/testing/selftests), and runs it by run_kselftest.sh on the stock kernel
+# under QEMU.  With TREE it only puts the folder into that kernel tree.  With the
+# argument "build" it prints the folder that it has been installed in; with "test" it
+# tries what the machinery can do with the folder, in a copy of that, and prints TAP.
+
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+# folder DIR: what belongs into a tree that knows nothing of syncmap.
+folder() {
+	mkdir -p "$1/include/linux"
+	cp -p "$SOURCE"/tests/kselftest/{Makefile,config,settings,.gitignore} \
+		"$SOURCE"/tests/kselftest/*.[ch] "$1"
+	cp -p "$SOURCE/include/uapi/linux/syncmap.h" "$1/include/linux"
+}
+
+into_tree() {
+	local selftests=$TREE/tools/testing/selftests
+	[ -e "$selftests/lib.mk" ] ||
+		die "TREE=$TREE is no source tree of a kernel: it has no" \
+			"tools/testing/selftests/lib.mk."
+	remove "$selftests/syncmap"
+	folder "$selftests/syncmap"
+	say "The tests are in $selftests/syncmap." \
+		"On a machine that has syncmap loaded, run them there:" \
+		"  make -C $selftests TARGETS=syncmap run_tests"
+}
+
+build() {
+	local kernel tree
+	lock "$(basename "$(work_dir)")-kselftest"
+	kernel=$(readlink -f "$(kernel_dir)")
+	tree=$CACHE/$(basename "$(readlink "$kernel/source")")
+	rm -rf "$out/syncmap" "$out/installed"
+	folder "$out/syncmap"
+	# The tree is read-only: the folder lies over an empty one.
+	mkdir -p "$tree/tools/testing/selftests/syncmap"
+	in_kernel "$kernel" --bind "$out" /out \
+		--ro-bind "$out/syncmap" /source/tools/testing/selftests/syncmap -- \
+		make -C /source/tools/testing/selftests O=/out/build TARGETS=syncmap \
+		FORCE_TARGETS=1 ${CROSS:+CROSS_COMPILE="$CROSS"} USERCFLAGS=-Werror USERLDFLAGS=-static \
+		KSFT_INSTALL_PATH=/out/installed install >"$out/log" 2>&1 || {
+		grep -E 'error|warning|Error' "$out/log" >&2 || tail -n 5 "$out/log" >&2
+		die "The tests do not compile; all of the log is $out/log"
+	}
+}
+
+# Results of the tests in a tree.
+number=0 failures=0
+check() {
+	local name=$1
+	shift
+	number=$((number + 1))
+	if "$@" >"$out/said" 2>&1 </dev/null; then
+		say "ok $number $name"
+	else
+		say "not ok $number $name"
+		tail -n 12 "$out/said" | sed 's/^/# /'
+		failures=1
+	fi
+}
+
+# in_tree [O=FOLDER] TARGET...: make, there.
+in_tree() {
+	in_root --bind "$out/tree" /tree --bind "$out/objects" /objects -- \
+		make -C /tree/tools/testing/selftests TARGETS=syncmap FORCE_TARGETS=1 \
+		USERLDFLAGS=-static "$@"
+}
+
+# Whether each program says that there is no device.
+skipped() {
+	in_tree "$@" run_tests >"$out/run" || return
+	grep -q '^ok .*# SKIP' "$out/run" && ! grep -E '^not ok|^ok [^#]*$' "$out/run"
+}
+
+# What a folder has of this.
+has() {
+	local dir=$1 one
+	shift
+	for one; do [ -e "$dir/$one" ] || { say "$dir has no $one" && return 1; }; done
+}
+untouched() { diff -r "$out/before" "$out/tree/tools/testing/selftests/syncmap"; }
+
+# The parts of a tree that its selftests are made with.
+part_of_tree() {
+	local tree
+	tree=$CACHE/$(basename "$(readlink "$(readlink -f "$(kernel_dir)")/source")")
+	rm -rf "$out/tree" "$out/objects" "$out/before"
+	mkdir -p "$out/tree" "$out/objects"
+	(cd "$tree" && cp -r --parents Makefile scripts/subarch.include \
+		tools/testing/selftests/{Makefile,lib.mk,kselftest,run_kselftest.sh} \
+		tools/testing/selftests/{kselftest.h,kselftest_harness.h,x86} "$out/tree")
+	TREE=$out/tree into_tree
+	cp -r "$out/tree/tools/testing/selftests/syncmap" "$out/before"
+}
+
+tree_tests() {
+	local o made where
+	printf "%s\n" "TAP version 13" "1..14"
+	check "the folder is put into a tree" part_of_tree
+	for o in '' O=/objects; do
+		made=$out/tree/tools/testing/selftests
+		where=" in the tree"
+		[ -z "$o" ] || made=$out/objects/kselftest where=" outside of the tree"
+		check "all is built$where" in_tree ${o:+"$o"} all
+		check "every program is there" has "$made/syncmap" abi values failnth
+		check "without the module all are skipped" skipped ${o:+"$o"}
+		check "install, and gen_tar$where" in_tree ${o:+"$o"} install gen_tar
+		check "all of it is installed" has "$made/kselftest_install" \
+			run_kselftest.sh syncmap/abi syncmap/settings syncmap/config \
+			kselftest-packages/kselftest.tar.gz
+		check "clean$where" in_tree ${o:+"$o"} clean
+	done
+	check "leaves the folder as it was" untouched
+	return "$failures"
+}
+
+out=$(work_dir)/kselftest${FOREIGN/:/-}
+make_cache
+mkdir -p "$out"
+case ${1:-} in
+'') ;;
+build)
+	build
+	say "$out/installed"
+	exit
+	;;
+test)
+	tree_tests
+	exit
+	;;
+*) die "There is no $1 here." "Give build, test, or nothing." ;;
+esac
+if [ -n "${TREE:-}" ]; then
+	into_tree
+	exit
+fi
+ONLY=kselftest exec "$SCRIPTS/test.sh"
