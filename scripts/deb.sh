@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# make deb: the Debian packages syncmap-dkms, libsyncmap-dev and, where its source
-# is, syncmapctl; the same from the same commit, byte for byte.  Prints their folder.
+# make deb: the Debian packages syncmap-dkms, libsyncmap-dev and syncmapctl; the same
+# from the same commit, byte for byte.  Prints their folder.
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -19,37 +19,16 @@ mkdir -p "$out"
 lock "$(basename "$(work_dir)")-deb"
 remove "$out"
 tree=$out/build/syncmap-$version
-mkdir -p "$tree/dev"
+mkdir -p "$tree"
 cd "$SOURCE"
 cp -r tools/packages/debian "$tree"
 "$SCRIPTS/module-source.sh" "$tree/dkms"
 
-# The library: its source, both headers, and the symbols of the module, for those
-# who call it.  Kernels with CONFIG_MODVERSIONS want its own Module.symvers.
-find src include -path src/module -prune -o -type f -name '*.[chr]*' \
-	! -name '*.rmeta' ! -name '.*' -exec cp --parents {} "$tree/dev" \;
-cp syncmap.mk "$tree/dev"
-sed -n 's/^EXPORT_SYMBOL_GPL(\(.*\));/0x00000000\t\1\tsyncmap\tEXPORT_SYMBOL_GPL\t/p' \
-	src/module/exports.c >"$tree/dev/Module.symvers"
-[ -s "$tree/dev/Module.symvers" ] || die "src/module/exports.c exports nothing."
+# The rest as make install does it, with a command that is static.
+"$SCRIPTS/root.sh" >&2
+SYNCMAPCTL=$("$SCRIPTS/tools.sh" | tail -n 1)/syncmapctl DESTDIR=$tree/installed \
+	PREFIX=/usr "$SCRIPTS/install.sh" >&2
 
-# The command, with its manual and what shells complete.
-if [ -x scripts/tools.sh ]; then
-	"$SCRIPTS/root.sh" >&2
-	command=$(scripts/tools.sh | tail -n 1)/syncmapctl
-	usr=$tree/ctl
-	mkdir -p "$usr/sbin" "$usr/share/man/man8" \
-		"$usr/share/bash-completion/completions" \
-		"$usr/share/zsh/vendor-completions" "$usr/share/fish/vendor_completions.d"
-	cp "$command" "$usr/sbin"
-	cp docs/syncmapctl.8 "$usr/share/man/man8"
-	"$command" completions bash >"$usr/share/bash-completion/completions/syncmapctl"
-	"$command" completions zsh >"$usr/share/zsh/vendor-completions/_syncmapctl"
-	"$command" completions fish \
-		>"$usr/share/fish/vendor_completions.d/syncmapctl.fish"
-fi
-
-cp docs/syncmap.4 "$tree"
 cat >"$tree/debian/changelog" <<END
 syncmap ($version) unstable; urgency=medium
 

@@ -6,13 +6,16 @@
 # Makes it from the package with the matching source, and with it a folder that
 # make finds by itself, in /var/lib/syncmap/kernels for root and in the cache for
 # anybody else.  Runs on the Debian 13 whose kernel it is: its compilers are those
-# that the kernel was built with.
+# that the kernel was built with.  metadata.sh --check RELEASE only says what is
+# missing for that.
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=scripts/build-folder.sh
 . "$SCRIPTS/build-folder.sh"
 
+checks=
+[ "${1:-}" != --check ] || { checks=1 && shift; }
 release=${1:-${RELEASE:-$(uname -r)}}
 headers=/usr/src/linux-headers-$release
 series=$(cut -d. -f1,2 <<<"${release%%[+-]*}")
@@ -89,8 +92,8 @@ unpack() {
 	local one without=()
 	for one in 'Documentation/*/*' 'tools/testing/*' 'sound/*.[ch]' 'net/*.c' \
 		'fs/*.c' 'drivers/*.c' 'drivers/gpu/*.h' 'drivers/net/*.h' \
-		'drivers/media/*.h' 'drivers/staging/*.h' 'arch/[!x]*/*.[chS]' \
-		'arch/*.dts' 'arch/*.dtsi'; do
+		'drivers/media/*.h' 'drivers/staging/*.h' 'arch/*.dts' 'arch/*.dtsi' \
+		"arch/[!${KARCH:0:1}]*/*.[chS]"; do
 		without+=(--exclude="linux-source-$series/$one")
 	done
 	mkdir "$stage/source"
@@ -123,7 +126,9 @@ assemble() {
 	for one in "$headers"/scripts/*; do
 		ln -s "$one" "$out/scripts"
 	done
-	cp "$stage/build/scripts/target.json" "$out/scripts"
+	# Where rustc knows the architecture by itself, there is none.
+	[ ! -e "$stage/build/scripts/target.json" ] ||
+		cp "$stage/build/scripts/target.json" "$out/scripts"
 	cp "$stage"/build/rust/*.rmeta "$stage"/build/rust/*.so "$out/rust"
 	strip --strip-debug "$out"/rust/*.so
 	say "$(installed "linux-headers-$release")" >"$out/version"
@@ -160,6 +165,11 @@ fi
 make_cache
 [ ! -r "$headers/.config" ] || lacks_metadata "$headers" || {
 	say "The headers of Linux $release have their Rust metadata."
+	exit 0
+}
+[ -z "$checks" ] || {
+	check_machine
+	check_versions
 	exit 0
 }
 target=$where/$release

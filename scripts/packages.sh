@@ -71,6 +71,22 @@ no_traces() {
 	[ -z "$(traces)" ]
 }
 
+# of_headers RELEASE: the version of the source that goes with its headers.
+of_headers() {
+	in_machine apt-cache show "linux-headers-$1" | sed -n 's/^Version: //p' |
+		head -n 1
+}
+
+# others: "series release source" of the kernels other than this one.
+others() {
+	in_machine apt-cache pkgnames linux- >"$out/names"
+	# shellcheck disable=SC2046 # a word for each
+	in_machine apt-cache madison $(grep -E '^linux-source-[0-9.]+$' "$out/names") \
+		>"$out/sources"
+	"$SCRIPTS/series.sh" "${release#*-}" "$out/names" "$out/sources" |
+		grep -vF " $release "
+}
+
 same_twice() {
 	local first=$out/first
 	remove "$first"
@@ -96,7 +112,7 @@ guest() {
 		pairs+=("$m$one=$one")
 	done < <(in_machine ldd /usr/bin/kmod | grep -o '/[^ ]*')
 	mkdir -p "$out/$modules"
-	"$SCRIPTS/initramfs.sh" "$out/$modules/initramfs" "ttyS1 ttyS2" \
+	"$SCRIPTS/initramfs.sh" "$out/$modules/initramfs" \
 		"$SCRIPTS/job-packages.sh" "$programs/demo=/demo" \
 		"$minor/syncmap_minor.ko=/minor.ko" "${pairs[@]}" \
 		"$(root_dir)/etc/services=/data/services" \
@@ -152,17 +168,34 @@ lint() {
 			/packages/*.deb'
 }
 
+# A kernel that comes later, of another series; at first without its source, so that
+# nothing can be built for it.
+upgrading() {
+	local series other source log=/var/lib/dkms/syncmap/$version/build/make.log
+	read -r series other source < <(others)
+	check "the headers of $other alone hold nothing up" in_machine apt-get -y \
+		--no-install-recommends install "linux-headers-$other"
+	check "nor does dkms" inside "dkms autoinstall -k $other
+		! dkms status syncmap | grep '$other.*: installed'"
+	check "the log says why, and what to do" inside "grep 'linux-source-$series' $log
+		grep 'dkms install syncmap/$version -k $other' $log"
+	check "with the source it is built" inside "apt-get -y --no-install-recommends \
+			install linux-source-$series=$source
+		dkms autoinstall -k $other
+		dkms status syncmap | grep '$other.*: installed'"
+	check "and still is for $release" inside \
+		"dkms status syncmap | grep '$release.*: installed'"
+}
+
 using() {
 	check "opening the device loads the module, in the kernel" guest dkms
 	check "modules and programs are built with the packages" elsewhere
 }
 
 removing() {
-	# shellcheck disable=SC2016 # expanded on the machine
 	check "the packages are purged" inside \
 		'cp -a /var/lib/syncmap /root/kept
-		apt-get -y purge syncmap-dkms libsyncmap-dev $(dpkg-query -W -f "" syncmapctl \
-			2>/dev/null && echo syncmapctl)'
+		apt-get -y purge syncmap-dkms libsyncmap-dev syncmapctl'
 	check "and nothing is left" no_traces
 	inside 'mv /root/kept /var/lib/syncmap'
 	check "make, and make modules_install" by_hand
@@ -182,9 +215,7 @@ packages() {
 	check "the packages are made, twice the same" same_twice
 	check "lintian has no complaint" lint
 	check "a clean machine" make_machine
-	# The lists name the version of the source that goes with the headers.
-	source=$(in_machine apt-cache show "linux-headers-$release" |
-		sed -n 's/^Version: //p' | head -n 1)
+	source=$(of_headers "$release")
 	check "headers and source of a stock kernel" in_machine apt-get -y \
 		--no-install-recommends install "linux-headers-$release" \
 		"linux-source-${release%.*}=$source" udev kmod
@@ -207,9 +238,9 @@ packages() {
 }
 
 version=$(cat "$SOURCE/tools/packages/VERSION")
-STEPS=4
+STEPS=5
 step "What it takes" prepare
-lock_work
+[ -n "${WORK:-}" ] || lock_work # make test-all has locked it
 out=$WORK/packages
 log=$out/log
 mkdir -p "$out"
@@ -217,6 +248,7 @@ mkdir -p "$out"
 release=$(cat "$(kernel_dir)/release")
 step "Packages, on a clean machine" packages
 step "Using what is installed" using
+step "Installing another kernel" upgrading
 step "Removing it" removing
 show_times
 remove "$out/machine"
