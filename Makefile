@@ -2,18 +2,17 @@
 #
 # Only delegates: Kbuild lists the objects, scripts/ does the work.
 
-export KDIR RELEASE KERNEL FLAVOUR KERNELS FLAVOURS TIMEOUT NO_KVM ONLY LONG V \
-	QUICK CPUS TIME UML TOOLCHAIN M SYNCMAP_CACHE SYNCMAP_MIRROR
+export ARCH KDIR RELEASE KERNEL FLAVOUR KERNELS FLAVOURS TIMEOUT NO_KVM ONLY LONG V \
+	QUICK CPUS TIME UML TOOLCHAIN M SYNCMAP_CACHE SYNCMAP_MIRROR \
+	DESTDIR PREFIX SYNCMAPCTL TREE
 
 modules modules_install clean:
 	+@scripts/kdir.sh $@
 
-install: modules_install
-
 kernel-metadata:
 	@scripts/metadata.sh
 
-dkms deb:
+dkms deb dist install kselftest:
 	@scripts/$@.sh
 
 test-packages:
@@ -24,6 +23,9 @@ guest:
 
 run test torture mutants matrix bench check docs help:
 	@scripts/$@.sh
+
+test-all:
+	@scripts/test.sh --all
 
 tools:
 	@scripts/tools.sh make
@@ -38,6 +40,6 @@ clean-cache:
 	@echo "syncmap: There is no verb $@ here: make help names them." >&2; exit 2
 
 .DEFAULT_GOAL := modules
-.PHONY: modules modules_install install clean kernel-metadata dkms deb \
-	test-packages guest run test torture mutants matrix bench check docs help tools \
+.PHONY: modules modules_install install clean kernel-metadata dkms deb dist \
+	kselftest test-packages guest run test test-all torture mutants matrix bench check docs help tools \
 	update-kernel clean-cache

@@ -8,10 +8,14 @@ make run            from a fresh machine to the demo: set up, build, boot a
                     stock Debian kernel under QEMU, load syncmap, run the demo
 make guest          a shell on that kernel, with syncmap loaded, and with the
                     modules and programs of your folder M, which it builds
-make test           KUnit on User Mode Linux, device tests under QEMU; ends
-                    with "N passed, N failed"
-make matrix         the device tests on each of Debian's stock kernels, 7.3 and
-                    7.2; cloud, rt and amd64; and on kernels built by clang
+make test           what needs no kernel of our own: the model, kselftest, the
+                    samples and tools; ends with "N passed, N failed"
+make test-all       that and the rest: KUnit, failures and torture on a debug
+                    kernel, the packages on a clean machine
+make kselftest      tests/kselftest as the kernel's own machinery runs it; with
+                    TREE=FOLDER put it into that kernel tree instead
+make matrix         kselftest, modules and tools on each of Debian's stock
+                    kernels, and with KUnit on kernels built by clang
 make torture        threads, interrupts and processors that come and go against
                     one map, for TIME minutes; ends like make test
 make mutants        break one rule at a time, and see that the tests notice; ends
@@ -25,12 +29,15 @@ make tools          build syncmapctl, the program for named maps, from tools/
 make                build the modules for your own kernel, KDIR
 make modules_install
                     install them there (as root)
+make install        install syncmapctl, headers, library and manuals below
+                    DESTDIR and PREFIX (/usr/local); takes cargo
 make kernel-metadata
                     for Debian's kernels: make what its headers packages lack
 make dkms           have dkms build and install the module (as root)
 make deb            make Debian packages; make test-packages tries them
+make dist           make syncmap-VERSION.tar.xz of the last commit
 make clean          remove what make has built in this folder
-make update-kernel  look for a newer point version of the kernel of make run
+make update-kernel  look for a newer kernel for make run
 make clean-cache    remove everything that make run and make test have cached
 make help           this text
 
@@ -40,19 +47,23 @@ KDIR            build folder of a Rust-enabled kernel
 RELEASE         the kernel of make kernel-metadata and make dkms
                 (default: the running one)
 M               the folder for make guest
-KERNEL          7.3 or 7.2, the series to run on (default: 7.3, else 7.2)
-FLAVOUR         cloud, amd64 or rt (default: cloud); or debug, a kernel that
-                checks everything, slowly: make test runs all tests on it
-KERNELS         series for make matrix (default: "7.3 7.2")
-FLAVOURS        what make matrix runs (default: "cloud rt amd64 clang newest")
+ARCH            arm64 or x86_64, the kernel's architecture (default: that of this
+                machine; another one is compiled by other compilers and emulated)
+KERNEL          the series to run on, from 7.2 on (default: the newest that
+                Debian lists, and that syncmap builds for)
+FLAVOUR         cloud, rt, or amd64 (or arm64, arm64-16k) (default: cloud); or
+                debug, a kernel that checks everything, slowly
+KERNELS         series for make matrix (default: those that were tried)
+FLAVOURS        what make matrix runs (default: all)
 TIME            minutes that make torture takes (default: 10)
 UML=kunit       run it on User Mode Linux, at native speed
-TOOLCHAIN       newest: Debian's newest compilers, for a kernel of our own
+TOOLCHAIN       newest: the kernel and the compilers of Debian's testing suite, or
+                with UML=kunit a kernel of our own by these compilers
 TIMEOUT         seconds a guest may take
-ONLY            model, tools, kunit, faults, torture, device, examples or
-                instructions, the one part of the tests to run (or planted, with
-                FLAVOUR=debug); instructions, kernel, host or syscall, that of
-                the bench
+ONLY            the one part of the tests to run, or some: model, tools, kunit,
+                faults, torture, kselftest, modules, examples, instructions,
+                tree, packages (planted, with FLAVOUR=debug); or instructions,
+                kernel, host or syscall, those of the bench
 LONG=1          more of what takes long: a million keys through syncmapctl
 CPUS            threads of the bench, and processors of its kernel, a power of two
                 (default: 2)

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # make matrix: the tests that need no KUnit on every stock kernel that is
-# supported, each prepared on the way; those and KUnit on User Mode Linux, built by
-# clang, and again by the newest compilers of Debian; and a table of the results.
-# KERNELS and FLAVOURS choose (7.3 7.2; cloud rt amd64 clang newest).  With --table
+# supported, each prepared on the way, and on that of Debian's testing suite; those
+# and KUnit on User Mode Linux, built by clang, and again by the compilers of that
+# suite; and a table of the results.  KERNELS and FLAVOURS choose.  With --table
 # the table is written to README.md, between its markers.
 
 # shellcheck source=scripts/lib.sh
@@ -46,7 +46,7 @@ cell() {
 	kernel=$(built "$@" 2>/dev/null) || kernel="$name |"
 	while read -r p f s; do
 		sums=($((sums[0] + p)) $((sums[1] + f)) $((sums[2] + s)))
-	done < <(sed -nE 's/^ *(device tests|KUnit): ([0-9]+) passed, ([0-9]+) failed, ([0-9]+) skipped$/\2 \3 \4/p' "$log")
+	done < <(sed -nE 's/^ *(kselftest|modules and tools|KUnit): ([0-9]+) passed, ([0-9]+) failed, ([0-9]+) skipped$/\2 \3 \4/p' "$log")
 	# A guest that died, or was never started, is a failure as well.
 	[ "$status" -eq 0 ] || [ "${sums[1]}" -gt 0 ] || sums[1]=1
 	passed=$((passed + sums[0]))
@@ -60,26 +60,29 @@ cell() {
 	}
 }
 
-read -ra series <<<"${KERNELS:-7.3 7.2}"
-read -ra flavours <<<"${FLAVOURS:-cloud rt amd64 clang newest}"
+read -ra series <<<"${KERNELS:-$TRIED_SERIES}"
+read -ra flavours <<<"${FLAVOURS:-cloud rt amd64 testing clang newest}"
 STEPS=0
 for flavour in "${flavours[@]}"; do
 	case $flavour in
 	cloud | rt | amd64) STEPS=$((STEPS + ${#series[@]})) ;;
-	clang | newest) STEPS=$((STEPS + 1)) ;;
+	testing | clang | newest) STEPS=$((STEPS + 1)) ;;
 	*) die "FLAVOURS=$flavour is not known." \
-		"Choose from cloud, rt, amd64, clang and newest." ;;
+		"Choose from cloud, rt, amd64, testing, clang and newest." ;;
 	esac
 done
 for flavour in "${flavours[@]}"; do
 	case $flavour in
+	testing) step "The kernel of Debian's testing suite" \
+		cell testing "kselftest modules" TOOLCHAIN=newest ;;
 	clang) step "User Mode Linux, by clang" \
-		cell clang "kunit device" UML=kunit ;;
+		cell clang "kunit kselftest modules" UML=kunit ;;
 	newest) step "User Mode Linux, by the newest compilers" \
-		cell newest "kunit device" UML=kunit TOOLCHAIN=newest ;;
+		cell newest "kunit kselftest modules" UML=kunit TOOLCHAIN=newest ;;
 	*) for one in "${series[@]}"; do
 		step "Debian's $one, $flavour" \
-			cell "$one-$flavour" device KERNEL="$one" FLAVOUR="$flavour"
+			cell "$one-$flavour" "kselftest modules" \
+				KERNEL="$one" FLAVOUR="$flavour"
 	done ;;
 	esac
 done

@@ -10,8 +10,6 @@
 . "$(dirname "$0")/lib.sh"
 
 if [ "$FLAVOUR" != debug ]; then export UML=kunit; fi
-lines="ttyS1 ttyS2"
-[ -z "${UML:-}" ] || lines="tty1 tty2"
 [ -n "${WORK:-}" ] || lock_work
 dir=$WORK/planted${UML:+-uml}
 mkdir -p "$dir"
@@ -55,7 +53,7 @@ result() {
 # commit BUG: runs the guest; whether it passed.
 commit() {
 	say "$1" >"$dir/bug"
-	"$SCRIPTS/initramfs.sh" "$dir/initramfs" "$lines" \
+	"$SCRIPTS/initramfs.sh" "$dir/initramfs" \
 		"$SCRIPTS/job-planted.sh" "$modules/planted.ko=/planted.ko" \
 		"$dir/bug=/bug"
 	"$SCRIPTS/guest.sh" "$dir" "$(limit 30)" >"$dir/judgement" 2>&1

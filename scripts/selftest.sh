@@ -212,6 +212,49 @@ litmus "$one" "two verdicts" Never "$never" "$never"
 litmus "$one" "the verdict of another" Never 'Observation u Never 0 4'
 result "$(awk -f "$scripts/litmus.awk" </dev/null)" '0 passed, 1 failed' \
 	"litmus: no tests at all"
+# series NAME SUFFIX LINE...: what is chosen of some made-up packages.
+cat >"$dir/names" <<'END'
+linux-source
+linux-source-6.12
+linux-source-7.3
+linux-source-7.2
+linux-source-7.10
+linux-source-8.0
+linux-headers-6.12.3+deb13-cloud-amd64
+linux-headers-7.2.12+deb13-cloud-amd64
+linux-headers-7.2.9+deb13-cloud-amd64
+linux-headers-7.2.9+deb13-rt-amd64
+linux-headers-7.3.4+deb13-amd64
+linux-headers-7.3.4+deb13-cloud-amd64
+linux-headers-7.3.10+deb13.1-cloud-amd64
+linux-headers-7.3.5+deb13-cloud-arm64
+linux-headers-7.3.11+deb13-common
+linux-headers-7.10.1+deb14-cloud-amd64
+linux-headers-73.1+deb14-cloud-amd64
+END
+cat >"$dir/sources" <<'END'
+linux-source-6.12 | 6.12.3-1 | mirror
+linux-source-7.2 | 7.2.12-1~bpo13+1 | mirror
+linux-source-7.2 | 7.2.9-1~bpo13+1 | mirror
+linux-source-7.3 | 7.3.4-1~bpo13+1 | mirror
+linux-source-7.3 | 7.3.10-1~bpo13+1 | mirror
+linux-source-7.10 | 7.10.1-1~bpo13+1 | mirror
+linux-source-8.0 | 8.0.1-1 | mirror
+END
+series() {
+	local name=$1 suffix=$2
+	shift 2
+	result "$("$scripts/series.sh" "$suffix" "$dir/names" "$dir/sources" | paste -sd,)" \
+		"$(printf '%s\n' "$@" | paste -sd,)" "series: $name"
+}
+series "the newest of each, the newest series first" cloud-amd64 \
+	"7.10 7.10.1+deb14-cloud-amd64 7.10.1-1~bpo13+1" \
+	"7.3 7.3.10+deb13.1-cloud-amd64 7.3.10-1~bpo13+1" \
+	"7.2 7.2.12+deb13-cloud-amd64 7.2.12-1~bpo13+1"
+series "of another flavour" amd64 "7.3 7.3.4+deb13-amd64 7.3.4-1~bpo13+1"
+series "one whose newest source is too new" rt-amd64 \
+	"7.2 7.2.9+deb13-rt-amd64 7.2.9-1~bpo13+1"
+series "without its source" cloud-arm64
 # shellcheck source=scripts/selftest-kdir.sh
 . "$scripts/selftest-kdir.sh"
 printf '1..%d\n' "$number"

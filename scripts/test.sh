@@ -1,9 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# make test: KUnit on User Mode Linux, tests/kselftest on the stock kernel
-# under QEMU, the model on the host, and the tests of the test machinery; with
-# FLAVOUR=debug, the first two on both debug kernels.  The last line is the sum.
+# make test: the model and the tools on the host, and at the same time, on the stock
+# kernel under QEMU, tests/kselftest, the examples of the documentation, and the
+# bounds of instructions.  make test-all (test.sh --all): all that and what takes
+# long, or a kernel of our own: KUnit, faults and torture on User Mode Linux, and the
+# packages.  UML or FLAVOUR=debug: what there is for such a kernel.  The last line is
+# the sum.
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -34,6 +37,20 @@ add() {
 	[ "${f:-0}" -eq 0 ] || say "      All it said: $2"
 }
 
+# join NAME LOG: adds up a run that has said its own sum in its last line.
+join() {
+	local sum='^([0-9]+) passed, ([0-9]+) failed(, ([0-9]+) skipped)?$'
+	if [[ $(tail -n 1 "$2") =~ $sum ]]; then
+		passed=$((passed + BASH_REMATCH[1]))
+		failed=$((failed + BASH_REMATCH[2]))
+		skipped=$((skipped + ${BASH_REMATCH[4]:-0}))
+	else
+		failed=$((failed + 1))
+		say "      $1: FAILED: it did not come to an end"
+		tail -n 5 "$2"
+	fi
+}
+
 # judged COMMAND...: one failure more if it fails.
 judged() {
 	"$@" || {
@@ -42,25 +59,25 @@ judged() {
 	}
 }
 
-# script TITLE NAME: tests that are a script themselves, NAME.sh.
+# script TITLE NAME [ARGUMENT...]: tests that are a script themselves, NAME.sh.
 script() {
 	local status=0 log=$WORK/$2${UML:+-uml}.log
 	{
 		say "## begin $2"
-		"$SCRIPTS/$2.sh" || status=$?
+		"$SCRIPTS/$2.sh" "${@:3}" || status=$?
 		say "## end $2 $status"
 	} >"$log" 2>&1
 	add "$1" "$log"
 }
-self_tests() { script "test machinery" selftest; }
+machinery() { script "test machinery" selftest; }
 planted() { script "planted bugs" planted; }
+tree() { script "kselftest in a tree" kselftest test; }
 
 # The guests below run on User Mode Linux if UML is set, else under QEMU.
 guest() {
-	local dir=$WORK/$1 lines="ttyS1 ttyS2" title=$2 limit=$3
+	local dir=$WORK/$1 title=$2 limit=$3
 	shift 3
-	[ -z "${UML:-}" ] || lines="tty1 tty2"
-	"$SCRIPTS/initramfs.sh" "$dir/initramfs" "$lines" "$@" \
+	"$SCRIPTS/initramfs.sh" "$dir/initramfs" "$@" \
 		"$SCRIPTS/job-modules.sh=/job-modules.sh" || return
 	judged "$SCRIPTS/guest.sh" "$dir" "$(limit "$limit")"
 	add "$title" "$dir/output.log"
@@ -100,8 +117,9 @@ tools() {
 	add tools "$WORK/tools.log"
 }
 
-device() {
-	local out programs small source name tools dir=device${UML:+-uml} files=()
+# The modules of samples and tests, and the tools.
+modules() {
+	local out programs name tools dir=modules${UML:+-uml} files=()
 	mkdir -p "$WORK/$dir"
 	tools=$("$SCRIPTS/tools.sh") || return
 	for name in syncmapctl client-tests; do
@@ -111,25 +129,28 @@ device() {
 		"$SOURCE/tests/tools/job-tools.sh=/job-tools.sh")
 	[ -z "${LONG:-}" ] || files+=(/dev/null=/long)
 	out=$(MODULES=1 "$SCRIPTS/module.sh") || return
-	programs=$("$SCRIPTS/programs.sh" samples tests/kselftest) || return
-	for source in "$SOURCE"/tests/kselftest/*.c; do
-		name=$(basename "$source" .c)
-		# Those that make calls fail are part of faults.
-		[[ $name == failnth* ]] || files+=("$programs/$name=/tests/$name")
-	done
-	# A program of 32 bits passes the same structs, but pointers of its own.
-	# User Mode Linux has none.
-	if [ -z "${UML:-}" ]; then
-		small=$(BITS=32 "$SCRIPTS/programs.sh" tests/kselftest) || return
-		for name in abi batch fault named ops range; do
-			files+=("$small/$name=/tests/$name-32")
-		done
-	fi
-	for name in syncmap blocklist flows rust_user syncmap_ctest syncmap_careless; do
+	programs=$("$SCRIPTS/programs.sh" samples) || return
+	for name in syncmap blocklist rust_user syncmap_ctest syncmap_careless; do
 		files+=("$out/$name.ko=/$name.ko")
 	done
-	guest "$dir" "device tests" 1800 "$SCRIPTS/job-test.sh" \
+	guest "$dir" "modules and tools" 1200 "$SCRIPTS/job-test.sh" \
 		"$programs/client=/client" "${files[@]}"
+}
+
+# The programs for the device, as the kernel's own machinery installs and runs them.
+kselftest() {
+	local out installed file dir=kselftest${UML:+-uml} files=() name
+	mkdir -p "$WORK/$dir"
+	installed=$("$SCRIPTS/kselftest.sh" build) || return
+	while read -r file; do
+		files+=("$installed/$file=/kselftest/$file")
+	done < <(cd "$installed" && find . -type f -printf '%P\n')
+	out=$(MODULES=1 "$SCRIPTS/module.sh") || return
+	for name in syncmap blocklist flows rust_user; do
+		files+=("$out/$name.ko=/$name.ko")
+	done
+	guest "$dir" kselftest 1800 "$SCRIPTS/job-kselftest.sh" \
+		"$SCRIPTS/kselftest.awk=/kselftest.awk" "${files[@]}"
 }
 
 # The examples of the pages of documentation, in make guest.
@@ -151,8 +172,21 @@ examples() {
 
 # The library on the host: see tests/model.
 model() {
-	judged "$SCRIPTS/model.sh" --quick >"$WORK/model.log"
+	judged "$SCRIPTS/model.sh" "$effort" >"$WORK/model.log"
 	add "host model" "$WORK/model/output.log"
+}
+
+# On a machine of its own, which only root can make.
+packages() {
+	local log=$WORK/packages.log
+	if ! as_root; then
+		skipped=$((skipped + 1))
+		say "      packages: skipped, as only root can try them"
+		return
+	fi
+	"$SCRIPTS/packages.sh" >"$log" 2>&1 || true
+	grep -E '^ *(ok|FAILED):' "$log" || true
+	join packages "$log"
 }
 
 torture() {
@@ -179,67 +213,88 @@ instructions() {
 	add instructions "$log"
 }
 
-# Meant for working on a part, or some: ONLY=model, tools, kunit, faults, torture,
-# device, examples, instructions; or with FLAVOUR=debug ONLY=planted.
-wanted() { [[ -z ${ONLY:-} || " $ONLY " == *" $1 "* ]]; }
+# The places and parts of a run, in order.
+full=(host:model host:tools uml:kunit uml:faults uml:torture qemu:kselftest
+	qemu:modules qemu:examples qemu:instructions host:tree host:packages)
+declare -A TITLES=([machinery]="Tests of the test machinery"
+	[model]="Model on the host" [tools]="Tests of the tools"
+	[kunit]="KUnit suites" [faults]="Failures and fuzzing"
+	[torture]="A short torture" [kselftest]="Programs of kselftest"
+	[modules]="Modules and tools"
+	[examples]="Examples of the documentation"
+	[instructions]="Bounds of executed instructions"
+	[tree]="The folder of kselftest in a kernel tree" [planted]="Planted bugs" [packages]="Packages on a clean machine")
 
-# part NAME TITLE: one of them, as a step.
-part() { ! wanted "$1" || step "$2" "$1"; }
+# choose PLACE:PART...: in plan, those that ONLY wants, and that can be had.
+choose() {
+	local one name
+	for name in ${ONLY:-}; do
+		[[ " $* " == *":$name "* ]] || die "ONLY=$name is no part of this run." \
+			"Choose from $(printf '%s\n' "${@#*:}" | sort -u | paste -sd ' ')."
+	done
+	for one; do
+		# PREEMPT_RT has other locks, and the bounds are those of one compiler.
+		[ "$one" != qemu:instructions ] ||
+			[ "$FLAVOUR${TOOLCHAIN:-}" = cloud ] || continue
+		[[ -n ${ONLY:-} && " $ONLY " != *" ${one#*:} "* ]] || plan+=("$one")
+	done
+}
 
-debug=
-[ "$FLAVOUR" != debug ] || debug=1
-parts=(model tools kunit faults torture device examples)
-# PREEMPT_RT has other locks.
-bounded=
-[ -n "${UML:-}" ] || [ "$FLAVOUR" = rt ] || bounded=1
-[ -z "$bounded" ] || parts+=(instructions)
-[ -z "${UML:-}" ] || parts=(model tools kunit faults torture device)
-[ -z "$debug" ] || parts=(kunit device kunit device planted planted)
-for name in ${ONLY:-}; do
-	[[ " ${parts[*]} " == *" $name "* ]] ||
-		die "ONLY=$name is no part of this run." \
-			"Choose from $(printf '%s\n' "${parts[@]}" | sort -u | paste -sd ' ')."
-done
-on=
-[ -z "${UML:-}" ] || on="on User Mode Linux"
-STEPS=4
-for name in "${parts[@]}"; do
-	! wanted "$name" || STEPS=$((STEPS + 1))
-done
-own=
-if [ -n "$debug" ] || [ -n "${UML:-}" ] || wanted kunit || wanted faults ||
-	wanted torture; then
-	own=1
-	STEPS=$((STEPS + 1))
-fi
-[ -z "${TOOLCHAIN:-}" ] || STEPS=$((STEPS + 1))
-step "Tools of this machine" "$SCRIPTS/host.sh"
-step "Toolchain root (Debian 13)" env TOOLCHAIN= "$SCRIPTS/root.sh"
-[ -z "${TOOLCHAIN:-}" ] || step "Toolchain root, $TOOLCHAIN" "$SCRIPTS/root.sh"
-step "Kernel" "$SCRIPTS/kernel.sh"
-[ -z "$own" ] || step "Debug kernel (User Mode Linux)" "$SCRIPTS/own.sh" kunit
-lock_work
-step "Tests of the test machinery" self_tests
-if [ -z "$debug" ]; then
-	part model "Model on the host"
-	part tools "Tests of the tools"
-fi
-UML=kunit part kunit "KUnit suites on User Mode Linux"
-if [ -z "$debug" ]; then
-	part faults "Failures and fuzzing on User Mode Linux"
-	part torture "A short torture on User Mode Linux"
+run_part() {
+	local name=${1#*:}
+	case ${1%:*} in
+	host) step "${TITLES[$name]}" "$name" ;;
+	uml) UML=kunit step "${TITLES[$name]} on User Mode Linux" "$name" ;;
+	qemu) step "${TITLES[$name]} under QEMU" "$name" ;;
+	esac
+}
+
+# The stock kernel that a kernel of our own is made of is Debian 13's in any case.
+roots() {
+	TOOLCHAIN='' "$SCRIPTS/root.sh"
+	[ -z "${TOOLCHAIN:-}" ] || "$SCRIPTS/root.sh"
+}
+
+# aside PLACE:PART...: these at the same time as what follows, until aside_ends.
+aside() {
+	"$0" --aside "$@" >"$WORK/aside.log" 2>&1 </dev/null &
+	pid=$!
+	guard "$pid"
+}
+aside_ends() {
+	wait "$pid" || true
+	grep '^      ' "$WORK/aside.log" || true
+	join "what has run aside" "$WORK/aside.log"
+}
+
+plan=() aside=() own='' effort=--quick
+if [ "${1:-}" = --aside ]; then
+	plan=("${@:2}")
+	effort=--brief
+elif [ "$FLAVOUR" = debug ]; then
+	choose uml:{kunit,kselftest,modules,planted} qemu:{kselftest,modules,kunit,planted}
+elif [ -n "${UML:-}" ]; then
+	choose host:{model,tools} uml:{kunit,faults,torture,kselftest,modules}
+elif [ "${1:-}" = --all ] || [ -n "${ONLY:-}" ]; then
+	choose "${full[@]}"
 else
-	UML=kunit part device "Device tests on User Mode Linux"
-	UML=kunit part planted "Planted bugs on User Mode Linux"
+	choose qemu:{kselftest,modules,examples,instructions}
+	aside=(host:model host:tools)
 fi
-part device "Device tests ${on:-under QEMU}"
-[ -n "$debug${UML:-}" ] || part examples "Examples of the documentation under QEMU"
-[ -n "$debug" ] || [ -z "$bounded" ] ||
-	part instructions "Bounds of executed instructions under QEMU"
-if [ -n "$debug" ]; then
-	part kunit "KUnit suites under QEMU"
-	part planted "Planted bugs under QEMU"
+STEPS=${#plan[@]}
+if [ "${1:-}" != --aside ]; then
+	[[ " ${plan[*]}" != *" uml:"* ]] || own=1
+	STEPS=$((STEPS + 4 + ${#own} + (${#aside[@]} > 0)))
+	step "Tools of this machine" "$SCRIPTS/host.sh"
+	step "Toolchain root" roots
+	lock_work
+	[ ${#aside[@]} -eq 0 ] || aside "${aside[@]}"
+	step "Kernel" "$SCRIPTS/kernel.sh"
+	[ -z "$own" ] || step "Debug kernel (User Mode Linux)" "$SCRIPTS/own.sh" kunit
+	step "${TITLES[machinery]}" machinery
 fi
+for one in "${plan[@]}"; do run_part "$one"; done
+[ ${#aside[@]} -eq 0 ] || step "Model, and tools, at the same time" aside_ends
 show_times
 totals="$passed passed, $failed failed"
 [ "$skipped" -eq 0 ] || totals+=", $skipped skipped"
