@@ -16,6 +16,10 @@ folder() {
 	cp -p "$SOURCE"/tests/kselftest/{Makefile,config,settings,.gitignore} \
 		"$SOURCE"/tests/kselftest/*.[ch] "$1"
 	cp -p "$SOURCE/include/uapi/linux/syncmap.h" "$1/include/linux"
+	mkdir "$1/test_modules"
+	cp -p "$SOURCE"/tests/kselftest/test_modules/Makefile \
+		"$SOURCE"/samples/{blocklist,flows}.c "$1/test_modules"
+	cp -rp "$SOURCE/include" "$1/test_modules"
 }
 
 into_tree() {
@@ -31,7 +35,10 @@ into_tree() {
 }
 
 build() {
-	local kernel tree
+	local kernel tree for=()
+	# For a kernel of our own the modules are not the machinery's to build.
+	[ -n "${UML:-}" ] || [ "$FLAVOUR" = debug ] ||
+		for=(KDIR=/kernel/build KBUILD_EXTRA_SYMBOLS=/symbols/Module.symvers)
 	lock "$(basename "$(work_dir)")-kselftest"
 	kernel=$(readlink -f "$(kernel_dir)")
 	tree=$CACHE/$(basename "$(readlink "$kernel/source")")
@@ -40,9 +47,11 @@ build() {
 	# The tree is read-only: the folder lies over an empty one.
 	mkdir -p "$tree/tools/testing/selftests/syncmap"
 	in_kernel "$kernel" --bind "$out" /out \
-		--ro-bind "$out/syncmap" /source/tools/testing/selftests/syncmap -- \
+		--ro-bind "$(MODULES=1 "$SCRIPTS/module.sh")" /symbols \
+		--bind "$out/syncmap" /source/tools/testing/selftests/syncmap -- \
 		make -C /source/tools/testing/selftests O=/out/build TARGETS=syncmap \
-		FORCE_TARGETS=1 ${CROSS:+CROSS_COMPILE="$CROSS"} USERCFLAGS=-Werror USERLDFLAGS=-static \
+		FORCE_TARGETS=1 ${CROSS:+ARCH="$KARCH" CROSS_COMPILE="$CROSS"} \
+		USERCFLAGS=-Werror USERLDFLAGS=-static "${for[@]}" \
 		KSFT_INSTALL_PATH=/out/installed install >"$out/log" 2>&1 || {
 		grep -E 'error|warning|Error' "$out/log" >&2 || tail -n 5 "$out/log" >&2
 		die "The tests do not compile; all of the log is $out/log"

@@ -53,15 +53,7 @@ static int unload_flows(void)
 
 static void need_flows(const char *parameters)
 {
-	const char *path = getenv("SYNCMAP_FLOWS_KO");
-
-	if (geteuid())
-		skip("not root");
-	if (!path)
-		skip("SYNCMAP_FLOWS_KO does not say where the module is");
-	flows_file = open(path, O_RDONLY | O_CLOEXEC);
-	if (flows_file < 0)
-		skip("%s: %s", path, strerror(errno));
+	flows_file = open_module("SYNCMAP_FLOWS_KO", "test_modules/flows.ko");
 	unload_flows(); /* a case that failed half-way has left it */
 	expect_eq(load_flows(parameters), 0);
 }

@@ -32,6 +32,24 @@ static inline bool module_loaded(void)
 	return !access("/sys/module/" MODULE, F_OK);
 }
 
+/*
+ * Another module, which the case is skipped without: what the variable of the
+ * environment names, or what the machinery has built.
+ */
+static inline int open_module(const char *variable, const char *built)
+{
+	const char *path = getenv(variable);
+	int file;
+
+	if (geteuid())
+		skip("not root");
+	file = open(path ? path : built, O_RDONLY | O_CLOEXEC);
+	if (file < 0)
+		skip("%s, which %s may name: %s", path ? path : built, variable,
+		     strerror(errno));
+	return file;
+}
+
 /* 0 or -errno. */
 static inline int load_module(const char *parameters)
 {

@@ -201,15 +201,11 @@ static void name_and_use(void *context, int number)
 static void unload_with_a_user(void)
 {
 	struct traffic *traffic = shared_memory(sizeof(*traffic));
-	const char *const path = getenv("SYNCMAP_USER_KO");
 	const long long begun = now_ms();
 	int unloaded = 0, i, file;
 
 	need_loading();
-	if (!path)
-		skip("SYNCMAP_USER_KO does not say where the module is");
-	file = open(path, O_RDONLY | O_CLOEXEC);
-	expect(file >= 0);
+	file = open_module("SYNCMAP_USER_KO", "test_modules/rust_user.ko");
 	for (i = 0; i < 2; i++)
 		spawn(name_and_use, traffic, i);
 	spawn(open_and_use, traffic, 2);
