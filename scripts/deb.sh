@@ -36,6 +36,8 @@ syncmap ($version) unstable; urgency=medium
 
  -- The syncmap developers <syncmap@localhost>  $(date -uRd "@$SOURCE_DATE_EPOCH")
 END
+mkdir "$out/source" # what autopkgtest wants to see
+cp -r "$tree/debian" "$out/source"
 find "$tree" -type f -exec chmod go-w {} + -exec touch -d "@$SOURCE_DATE_EPOCH" {} +
 user=()
 as_root || user=(--unshare-user --uid 0 --gid 0)

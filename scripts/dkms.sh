@@ -19,4 +19,6 @@ place=/usr/src/syncmap-$version
 rm -rf "$place"
 "$SCRIPTS/module-source.sh" "$place"
 dkms add "syncmap/$version"
-dkms install "syncmap/$version" -k "${RELEASE:-$(uname -r)}"
+release=${RELEASE:-$(uname -r)}
+dkms install "syncmap/$version" -k "$release"
+"$SCRIPTS/installed.sh" "$release"

@@ -63,16 +63,16 @@ check_folder() {
 }
 
 check_kernel() {
-	local arch version oldest
+	local arch version
 	read -r arch version < <(sed -n \
 		's/^# Linux\/\([^ ]*\) \([0-9.]*\).* Kernel Configuration$/\1 \2/p' \
 		"$config") || true
 	grep -qxE 'CONFIG_(X86_64|ARM64)=y' "$config" ||
 		problem "Its kernel is for ${arch:-another architecture}." \
 			"syncmap is made and tested for x86-64 and arm64 only."
-	oldest=$(printf '%s\n' 7.2 "${version:-7.2}" | sort -V | head -n 1)
-	[ "$oldest" = 7.2 ] ||
-		problem "Its kernel is Linux $version." "syncmap needs 7.2 or newer."
+	version=${version:-$OLDEST_SERIES}
+	is_supported "$(cut -d. -f1,2 <<<"$version")" ||
+		problem "Its kernel is Linux $version." "syncmap needs $OLDEST_SERIES or newer."
 	rust=
 	if grep -qx CONFIG_RUST=y "$config"; then
 		rust=1
@@ -206,6 +206,7 @@ install_built() {
 	PATH=$PATH:/usr/sbin:/sbin depmod ${INSTALL_MOD_PATH:+-b "$INSTALL_MOD_PATH"} \
 		-a "$release"
 	say "syncmap is installed for Linux $release: sudo modprobe syncmap"
+	"$SCRIPTS/installed.sh" "$release"
 }
 
 case $verb in

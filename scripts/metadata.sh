@@ -37,8 +37,8 @@ check_machine() {
 	command -v dpkg-query >/dev/null ||
 		die "This is for kernels of Debian, which this machine has not." \
 			"For any other see docs/install.md."
-	[ "$(printf '%s\n' 7.2 "$series" | sort -V | head -n 1)" = 7.2 ] ||
-		die "Linux $release is older than 7.2, which syncmap needs." \
+	is_supported "$series" ||
+		die "Linux $release is older than $OLDEST_SERIES, which syncmap needs." \
 			"Name another with RELEASE=<release>: ls /usr/src/linux-headers-*"
 	want_file "$headers/.config" "linux-headers-$release"
 	want_file "$tarball" "linux-source-$series"

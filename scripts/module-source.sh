@@ -13,7 +13,7 @@ mkdir -p "$dir/scripts"
 dir=$(cd "$dir" && pwd)
 cd "$SOURCE"
 cp Makefile Kbuild syncmap.mk COPYING "$dir"
-cp scripts/{lib,build-folder,kdir,metadata,dkms-build}.sh "$dir/scripts"
+cp scripts/{lib,build-folder,kdir,metadata,dkms-build,installed}.sh "$dir/scripts"
 cp tools/packages/VERSION "$dir"
 chmod -x "$dir"/scripts/{lib,build-folder}.sh
 find src include -type f -name '*.[chr]*' ! -name '*.rmeta' ! -name '.*' \

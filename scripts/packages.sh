@@ -148,6 +148,16 @@ by_hand() {
 		modinfo -k '"$release"' syncmap | grep "^filename.*/updates/syncmap.ko"'
 }
 
+# One by hand beside that of DKMS: both are named.
+beside() {
+	by_hand >"$out/beside" 2>&1 || { cat "$out/beside" && return 1; }
+	cat "$out/beside"
+	grep "There are 2 modules syncmap for Linux $release" "$out/beside" &&
+		grep "/updates/dkms/syncmap.ko" "$out/beside" || return
+	inside "rm /lib/modules/$release/updates/syncmap.ko*; rm -r /home/user
+		depmod $release"
+}
+
 dkms_by_hand() {
 	inside "make -C /home/user/syncmap dkms RELEASE=$release
 		dkms status syncmap | grep '$release.*: installed'
@@ -190,9 +200,13 @@ upgrading() {
 using() {
 	check "opening the device loads the module, in the kernel" guest dkms
 	check "modules and programs are built with the packages" elsewhere
+	check "the tests that come with the packages" inside \
+		'apt-get -y --no-install-recommends install autopkgtest
+		autopkgtest --no-built-binaries /packages/source -- null'
 }
 
 removing() {
+	check "a module by hand beside it is reported" beside
 	check "the packages are purged" inside \
 		'cp -a /var/lib/syncmap /root/kept
 		apt-get -y purge syncmap-dkms libsyncmap-dev syncmapctl'
