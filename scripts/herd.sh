@@ -18,12 +18,13 @@ fetch() {
 
 unpack() {
 	unpack_debs unpacked
-	local from=$STAGE/unpacked/usr to=$STAGE/herd
+	local from=$STAGE/unpacked/usr to=$STAGE/herd lib
+	lib=$from/lib/$(uname -m)-linux-gnu
 	mkdir -p "$to/lib"
 	cp "$from/bin/herd7" "$to/"
 	cp -R "$from/share/herdtools7/herd" "$to/"
-	cp "$from"/lib/x86_64-linux-gnu/{ld-linux-x86-64.so.2,libc.so.6,libm.so.6} \
-		"$from"/lib/x86_64-linux-gnu/libgmp.so.10 "$to/lib/"
+	cp "$lib"/lib{c.so.6,m.so.6,gmp.so.10} "$to/lib/"
+	cp "$lib"/ld-linux-*.so.* "$to/lib/ld.so"
 }
 
 # Some of the examples that come with the model, with what is known of them.

@@ -422,7 +422,7 @@ patience() {
 # limit SECONDS: how long a guest may take there.
 limit() { say "${TIMEOUT:-$(($1 * $(patience)))}"; }
 
-herd_dir() { say "$CACHE/herd-$(key_of 1)"; }
+herd_dir() { say "$CACHE/herd-$(key_of 2)"; }
 
 # in_herd HERD TEST...: what herd7 says of litmus tests, by the memory model in
 # the source of the prepared kernel.  Before each, a line with its name and the
@@ -437,7 +437,7 @@ in_herd() {
 		for test; do
 			stated=$(sed -n "s/^ \* Result: //p" "$test")
 			echo "## $(basename "$test" .litmus) $stated"
-			timeout 60 /herd/lib/ld-linux-x86-64.so.2 --library-path /herd/lib \
+			timeout 60 /herd/lib/ld.so --library-path /herd/lib \
 				/herd/herd7 -set-libdir /herd/herd -conf linux-kernel.cfg \
 				"$test" 2>&1 || true
 		done' sh "$@"

@@ -30,7 +30,7 @@ if [ -n "$kbuild" ]; then
 	MINE=$copy "$SCRIPTS/module.sh" "$@" >/dev/null
 fi
 say "$programs" | while read -r source && [ -n "$source" ]; do
-	in_root --bind "$copy" /out -- gcc -static -O2 -g -Wall -pthread -Iinclude/uapi \
+	in_root --bind "$copy" /out -- "${CROSS}gcc" -static -O2 -g -Wall -pthread -Iinclude/uapi \
 		-o "/out/$(basename "$source" .c)" "/out/${source##*/}" >&2 </dev/null ||
 		die "$mine/${source##*/} does not compile; the reasons are above."
 done

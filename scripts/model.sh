@@ -86,7 +86,8 @@ in_model() {
 
 # build CRATE: its program is $inside/$program then.
 build() {
-	local crate=$1 triple=x86_64-unknown-linux-gnu flags=''
+	local crate=$1 triple flags=''
+	triple=$(uname -m)-unknown-linux-gnu
 	say "      Building $1"
 	case $1 in
 	address | thread)

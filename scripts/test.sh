@@ -226,7 +226,17 @@ declare -A TITLES=([machinery]="Tests of the test machinery"
 	[instructions]="Bounds of executed instructions"
 	[tree]="The folder of kselftest in a kernel tree" [planted]="Planted bugs" [packages]="Packages on a clean machine")
 
-# choose PLACE:PART...: in plan, those that ONLY wants, and that can be had.
+# has_sense PLACE:PART: whether that says something of this kernel.
+has_sense() {
+	case $1 in
+	# PREEMPT_RT has other locks, and the bounds are those of one compiler.
+	qemu:instructions) [ "$FLAVOUR-$MACHINE${TOOLCHAIN:-}" = cloud-amd64 ] ;;
+	uml:*) [ "$HOST-$MACHINE" = amd64-amd64 ] ;;
+	host:*) [ -z "$CROSS" ] ;;
+	esac
+}
+
+# choose PLACE:PART...: in plan, those that ONLY wants, and that make sense.
 choose() {
 	local one name
 	for name in ${ONLY:-}; do
@@ -234,11 +244,11 @@ choose() {
 			"Choose from $(printf '%s\n' "${@#*:}" | sort -u | paste -sd ' ')."
 	done
 	for one; do
-		# PREEMPT_RT has other locks, and the bounds are those of one compiler.
-		[ "$one" != qemu:instructions ] ||
-			[ "$FLAVOUR${TOOLCHAIN:-}" = cloud ] || continue
+		has_sense "$one" || continue
 		[[ -n ${ONLY:-} && " $ONLY " != *" ${one#*:} "* ]] || plan+=("$one")
 	done
+	[ ${#plan[@]} -gt 0 ] ||
+		die "There is no ONLY=$ONLY for this kernel; see docs/testing.md."
 }
 
 run_part() {
@@ -280,7 +290,7 @@ elif [ "${1:-}" = --all ] || [ -n "${ONLY:-}" ]; then
 	choose "${full[@]}"
 else
 	choose qemu:{kselftest,modules,examples,instructions}
-	aside=(host:model host:tools)
+	[ -n "$CROSS" ] || aside=(host:model host:tools)
 fi
 STEPS=${#plan[@]}
 if [ "${1:-}" != --aside ]; then
