@@ -15,6 +15,6 @@ PASSED_OVER=77
 release=$1 kdir=$2
 "$SCRIPTS/metadata.sh" "$release" && make -C "$SOURCE" KDIR="$kdir" modules || {
 	say "syncmap is not built for Linux $release; the reasons are above. When they" \
-		"are gone, say: dkms install syncmap/$(cat "$SOURCE/VERSION") -k $release"
+		"are gone, say: dkms install syncmap/$(cat "$SOURCE/tools/packages/VERSION") -k $release"
 	exit "$PASSED_OVER"
 }

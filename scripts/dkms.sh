@@ -20,5 +20,5 @@ rm -rf "$place"
 "$SCRIPTS/module-source.sh" "$place"
 dkms add "syncmap/$version"
 release=${RELEASE:-$(uname -r)}
-dkms install "syncmap/$version" -k "$release"
+dkms install --force "syncmap/$version" -k "$release"
 "$SCRIPTS/installed.sh" "$release"

@@ -9,12 +9,12 @@
 
 dir=$1
 version=$(cat "$SOURCE/tools/packages/VERSION")
-mkdir -p "$dir/scripts"
+mkdir -p "$dir/scripts" "$dir/tools/packages"
 dir=$(cd "$dir" && pwd)
 cd "$SOURCE"
 cp Makefile Kbuild syncmap.mk COPYING "$dir"
 cp scripts/{lib,build-folder,kdir,metadata,dkms-build,installed}.sh "$dir/scripts"
-cp tools/packages/VERSION "$dir"
+cp tools/packages/VERSION "$dir/tools/packages"
 chmod -x "$dir"/scripts/{lib,build-folder}.sh
 find src include -type f -name '*.[chr]*' ! -name '*.rmeta' ! -name '.*' \
 	-exec cp --parents {} "$dir" \;

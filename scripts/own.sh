@@ -10,6 +10,9 @@
 . "$(dirname "$0")/lib.sh"
 
 name=$1
+[ "$HOST-$MACHINE" = amd64-amd64 ] ||
+	die "Kernels of our own are made on x86-64, and for it, only." \
+		"Without UML and FLAVOUR=debug, tests run on Debian's own kernel."
 case $name in
 debug)
 	title="Debug kernel"

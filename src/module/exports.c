@@ -10,6 +10,11 @@
 
 #include "exports.h"
 
+/* In a kernel tree it has the kernel's. */
+#ifdef SYNCMAP_VERSION
+MODULE_VERSION(SYNCMAP_VERSION);
+#endif
+
 EXPORT_SYMBOL_GPL(__syncmap_create);
 EXPORT_SYMBOL_GPL(__syncmap_destroy);
 EXPORT_SYMBOL_GPL(__syncmap_lookup);
