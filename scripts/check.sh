@@ -23,7 +23,8 @@ kernel_c+=" $modules_c"
 user_c=$(files samples tests -path tests/bench/kernel -prune -o \
 	-path tests/modules -prune -o -path tests/torture -prune -o -name '*.[ch]' -print |
 	grep -vxF "$modules_c")
-shell=$(grep -rlE '^#!/bin/(ba)?sh|shellcheck shell=' scripts tests .ci | sort)
+shell=$(grep -rlE '^#!/bin/(ba)?sh|shellcheck shell=' scripts tests tools/packages .ci |
+	sort)
 
 exec 3>&1
 summary=()
@@ -87,14 +88,16 @@ kernel_doc() {
 		include/linux/syncmap.h
 }
 
-# The header for userspace alone, in C and C++, with 64 bits and 32.
+# The header for userspace alone, in C and C++, with 64 bits and, where the compiler
+# has them, 32.
 uapi_header() {
-	local language bits
+	local language bits all=(-DNATIVE)
+	[ "$HOST$CROSS" != amd64 ] || all=(-m64 -m32)
 	for language in c99 gnu23 c++11 c++20; do
-		for bits in 64 32; do
+		for bits in "${all[@]}"; do
 			# shellcheck disable=SC2016 # expanded inside the root
 			in_root -- sh -c 'echo "#include <linux/syncmap.h>" |
-				gcc -x "$1" -std="$2" -m"$3" -pedantic -Wall -Wextra \
+				gcc -x "$1" -std="$2" "$3" -pedantic -Wall -Wextra \
 				-Werror -Iinclude/uapi -fsyntax-only -' sh \
 				"$([[ $language = c++* ]] && echo c++ || echo c)" \
 				"$language" "$bits" || return

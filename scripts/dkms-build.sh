@@ -13,8 +13,8 @@
 PASSED_OVER=77
 
 release=$1 kdir=$2
-"$SCRIPTS/metadata.sh" "$release" && make -C "$SOURCE" KDIR="$kdir" modules || {
+if ! { "$SCRIPTS/metadata.sh" "$release" && make -C "$SOURCE" KDIR="$kdir" modules; }; then
 	say "syncmap is not built for Linux $release; the reasons are above. When they" \
 		"are gone, say: dkms install syncmap/$(cat "$SOURCE/tools/packages/VERSION") -k $release"
 	exit "$PASSED_OVER"
-}
+fi

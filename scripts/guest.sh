@@ -50,14 +50,14 @@ if [ -n "${UML:-}" ]; then
 	# In 7.3, UML's own second processor offends against RCU when it starts.
 	mark='guest: the job begins'
 	kernel=$(uml_dir)
-	output=(null /guest/output.log)
-	[ -z "${TERMINAL:-}" ] || output=(fd:0 /dev/stdout)
+	first=(null /guest/output.log)
+	[ -z "${TERMINAL:-}" ] || first=(fd:0 /dev/stdout)
 	# shellcheck disable=SC2016 # expanded inside the root
 	machine=("${pin[@]}" sh -c 'exec 3>>"$4" 4>/guest/verdict.log
 		exec /kernel/linux mem="$1" ncpus="$5" seccomp=on panic=-1 \
 		initrd=/guest/initramfs con=null con0=null,fd:1 con1="$3",fd:3 \
 		con2=null,fd:4 lines=tty1,tty2 loglevel=8 $2 >/guest/console.log 2>&1' \
-		guest "$memory" "$patient" "${output[@]}" "${CPUS:-2}")
+		guest "$memory" "$patient" "${first[@]}" "${CPUS:-2}")
 else
 	kernel=$(readlink -f "$(kernel_dir)")
 	# The console first, and then two lines that init.sh is told of.
@@ -69,7 +69,7 @@ else
 		kvm='vmx|svm'
 		;;
 	arm64)
-		machine=(qemu-system-aarch64 -M virt,gic-version=max)
+		machine=(qemu-system-aarch64 -M "virt,gic-version=max")
 		append="console=ttyAMA0 lines=ttyS0,ttyS1"
 		kvm=
 		;;
@@ -96,12 +96,12 @@ else
 		# Emulated, with all checks on, and on a busy machine, little is soon.
 		append+=" $patient rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60"
 	fi
-	output=file,id=output,path=/guest/output.log
-	[ -z "${TERMINAL:-}" ] || output=stdio,id=output,signal=off
+	output="file,id=output,path=/guest/output.log"
+	[ -z "${TERMINAL:-}" ] || output="stdio,id=output,signal=off"
 	machine+=(-nodefaults -no-reboot -display none "${accel[@]}" -smp "$cpus"
 		-m "$memory" -kernel /kernel/vmlinuz -initrd /guest/initramfs
 		-append "$append" -serial file:/guest/console.log -chardev "$output"
-		-chardev file,id=verdict,path=/guest/verdict.log)
+		-chardev "file,id=verdict,path=/guest/verdict.log")
 	for line in output verdict; do
 		case $MACHINE in
 		amd64) machine+=(-serial "chardev:$line") ;;

@@ -35,7 +35,7 @@ completions() {
 
 command=${SYNCMAPCTL:-}
 [ -n "$command" ] || build
-mkdir -p "$to" 2>/dev/null && [ -w "$to" ] ||
+{ mkdir -p "$to" 2>/dev/null && [ -w "$to" ]; } ||
 	die "$to cannot be written." \
 		"Say sudo make install, or choose another folder with PREFIX or DESTDIR."
 put 755 "$command" sbin

@@ -201,7 +201,7 @@ machine_of() {
 # otherwise; then all of it is compiled by other compilers, and emulated.
 HOST=$(machine_of "$(uname -m)") || exit
 MACHINE=$(machine_of "${ARCH:-$HOST}") || exit
-CROSS= FOREIGN=
+CROSS='' FOREIGN=''
 case $MACHINE in
 amd64) KARCH=x86_64 TRIPLE=x86_64-linux-gnu EMULATOR=qemu-system-x86 ;;
 arm64) KARCH=arm64 TRIPLE=aarch64-linux-gnu EMULATOR=qemu-system-arm ;;
