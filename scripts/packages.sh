@@ -33,12 +33,17 @@ check() {
 # in_machine COMMAND...: on the machine, with the network; what apt downloads is
 # kept for the next time.
 in_machine() {
+	local proxy proxies=()
 	online
-	env -i PATH=/usr/sbin:/usr/bin HOME=/root LC_ALL=C \
+	for proxy in http_proxy https_proxy all_proxy no_proxy; do
+		[ -z "${!proxy:-}" ] || proxies+=("$proxy=${!proxy}")
+	done
+	env -i "${proxies[@]}" PATH=/usr/sbin:/usr/bin HOME=/root LC_ALL=C \
 		DEBIAN_FRONTEND=noninteractive \
 		bwrap --die-with-parent --unshare-pid --bind "$out/machine" / --dev /dev \
 		--proc /proc --tmpfs /tmp "${ONLINE[@]}" \
 		--bind "$CACHE/archives" /var/cache/apt/archives \
+		--bind "$CACHE/cargo" /root/.cargo \
 		--ro-bind "$out/packages" /packages --ro-bind "$SOURCE" /checkout -- "$@"
 }
 inside() { in_machine sh -euc "$1"; }
@@ -56,7 +61,7 @@ make_machine() {
 		# It has no other user yet, and this one cannot read the host's folders.
 		say 'APT::Sandbox::User "root";'
 	} >"$out/machine/etc/apt/apt.conf.d/99here"
-	mkdir -p "$CACHE/archives/partial"
+	mkdir -p "$CACHE/archives/partial" "$CACHE/cargo"
 	in_machine apt-get update
 }
 
@@ -170,6 +175,24 @@ dkms_by_hand() {
 		rm /lib/modules/$release/updates/syncmap.ko*"
 }
 
+# The tarball is the same twice, and all that make install takes besides is cargo.
+from_dist() {
+	local tarball
+	tarball=$("$SCRIPTS/dist.sh") || return
+	cp "$tarball" "$out/dist"
+	"$SCRIPTS/dist.sh" && cmp "$tarball" "$out/dist" || return
+	mkdir -p "$out/machine/root/dist"
+	tar -C "$out/machine/root/dist" --strip-components=1 -xf "$tarball" || return
+	# shellcheck disable=SC2016 # expanded on the machine
+	inside 'apt-get -y --no-install-recommends install cargo
+		make -C /root/dist install DESTDIR=/root/staged PREFIX=/usr
+		for package in libsyncmap-dev syncmapctl; do
+			dpkg-deb --fsys-tarfile /packages/${package}_*.deb | tar -t |
+				sed "/\/\$/d; /share\/doc/d; s/\.gz\$//; s/vendor-completions/site-functions/"
+		done | sort >/root/packaged
+		cd /root/staged && find . -type f | sort | diff /root/packaged -'
+}
+
 # Tags that are not for packages of a project's own are left out in lint.tags.
 lint() {
 	ROOT_KEY=$DEB_KEY in_root --ro-bind "$out/packages" /packages \
@@ -215,6 +238,7 @@ removing() {
 	check "make, and make modules_install" by_hand
 	check "make dkms, and dkms by hand; and removed by hand" dkms_by_hand
 	check "and nothing is left of that" no_traces
+	check "make dist, and make install from it, are what the packages have" from_dist
 }
 
 prepare() {
