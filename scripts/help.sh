@@ -18,8 +18,8 @@ make matrix         kselftest, modules and tools on each of Debian's stock
                     kernels, and with KUnit on kernels built by clang
 make torture        threads, interrupts and processors that come and go against
                     one map, for TIME minutes; ends like make test
-make mutants        break one rule at a time, and see that the tests notice; ends
-                    with "N passed, N failed"
+make mutants        break one rule at a time, and see that the tests notice;
+                    ends like make test
 make bench          measure the map against its peers, in the kernel and in
                     userspace, and write docs/benchmarks.md
 make check          formatting, lints, documentation, memory orderings, scripts,
@@ -34,12 +34,24 @@ make install        install syncmapctl, headers, library and manuals below
 make kernel-metadata
                     for Debian's kernels: make what its headers packages lack
 make dkms           have dkms build and install the module (as root)
-make deb            make Debian packages; make test-packages tries them
+make deb            make Debian packages
+make test-packages  try them on a clean machine (as root)
 make dist           make syncmap-VERSION.tar.xz of the last commit
 make clean          remove what make has built in this folder
 make update-kernel  look for a newer kernel for make run
-make clean-cache    remove everything that make run and make test have cached
+make clean-cache    remove everything that these verbs have cached
 make help           this text
+
+What they take on two cores: the first time, each after the one above, and
+again; what that downloads; what is in the cache then, and where the logs are:
+
+                first    again  download   cache  logs
+run             6 min     25 s    600 MB  5.0 GB  *.log, work-*/run/*.log
+test           12 min    5 min    100 MB  6.0 GB  work-*/*/output.log
+test-all       60 min   40 min    300 MB  9.0 GB  work-*/*/output.log
+check           8 min    4 min     10 MB  9.2 GB  work-*/check.log
+bench          60 min   45 min    200 MB   11 GB  bench.log
+matrix        100 min   60 min    900 MB   20 GB  work-*/matrix/*.log
 
 Variables (make VARIABLE=value ...):
 KDIR            build folder of a Rust-enabled kernel
@@ -47,8 +59,8 @@ KDIR            build folder of a Rust-enabled kernel
 RELEASE         the kernel of make kernel-metadata and make dkms
                 (default: the running one)
 M               the folder for make guest
-ARCH            arm64 or x86_64, the kernel's architecture (default: that of this
-                machine; another one is compiled by other compilers and emulated)
+ARCH            arm64 or x86_64, the kernel's architecture (default: that of
+                this machine; another is cross-compiled and emulated)
 KERNEL          the series to run on, from 7.2 on (default: the newest that
                 Debian lists, and that syncmap builds for)
 FLAVOUR         cloud, rt, or amd64 (or arm64, arm64-16k) (default: cloud); or
@@ -57,19 +69,20 @@ KERNELS         series for make matrix (default: those that were tried)
 FLAVOURS        what make matrix runs (default: all)
 TIME            minutes that make torture takes (default: 10)
 UML=kunit       run it on User Mode Linux, at native speed
-TOOLCHAIN       newest: the kernel and the compilers of Debian's testing suite, or
-                with UML=kunit a kernel of our own by these compilers
+TOOLCHAIN       newest: the kernel and the compilers of Debian's testing suite,
+                or with UML=kunit a kernel of our own by these compilers
 TIMEOUT         seconds a guest may take
 ONLY            the one part of the tests to run, or some: model, tools, kunit,
                 faults, torture, kselftest, modules, examples, instructions,
                 tree, packages (planted, with FLAVOUR=debug); or instructions,
                 kernel, host or syscall, those of the bench
 LONG=1          more of what takes long: a million keys through syncmapctl
-CPUS            threads of the bench, and processors of its kernel, a power of two
-                (default: 2)
+CPUS            threads of the bench, and processors of its kernel, a power of
+                two (default: 2)
 QUICK=1         a bench of under five minutes instead of 45
 V=1             show everything that the tests say
 NO_KVM          set it to emulate although KVM seems usable
 SYNCMAP_CACHE   the cache (default: ~/.cache/syncmap, or below XDG_CACHE_HOME)
 SYNCMAP_MIRROR  a Debian mirror (default: the one this machine's apt uses)
+SYNCMAPCTL      the command that make install is to install, built already
 END

@@ -3,7 +3,8 @@
 #
 # Tests of the test machinery itself, in TAP: every kind of trouble must be
 # seen by verdict.sh, tap.awk must count right, litmus.awk must not believe what a
-# litmus test states of itself, and kdir.sh must know what cannot be built with.
+# litmus test states of itself, kdir.sh must know what cannot be built with, and make
+# help all verbs.
 
 set -euo pipefail
 scripts=$(cd "$(dirname "$0")" && pwd -P)
@@ -255,6 +256,12 @@ series "of another flavour" amd64 "7.3 7.3.4+deb13-amd64 7.3.4-1~bpo13+1"
 series "one whose newest source is too new" rt-amd64 \
 	"7.2 7.2.9+deb13-rt-amd64 7.2.9-1~bpo13+1"
 series "without its source" cloud-arm64
+# Each verb of the Makefile is in make help, and no other.
+verbs=$(sed -n '/^\.PHONY:/,/[^\\]$/p' "$scripts/../Makefile" |
+	sed 's/^\.PHONY://; s/\\$//' | tr -s ' \t' '\n\n' | sed '/^$/d; /^modules$/d' | sort)
+result "$("$scripts/help.sh" | sed -n 's/^make \([a-z][a-z_-]*\).*/\1/p' | sort | paste -sd,)" \
+	"$(paste -sd, <<<"$verbs")" "help: names all verbs"
+result "$("$scripts/help.sh" | awk 'length > 80')" "" "help: fits into 80 columns"
 # shellcheck source=scripts/selftest-kdir.sh
 . "$scripts/selftest-kdir.sh"
 printf '1..%d\n' "$number"
