@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # make matrix: the tests that need no KUnit on every stock kernel that is
-# supported, each prepared on the way, and on that of Debian's testing suite; those
-# and KUnit on User Mode Linux, built by clang, and again by the compilers of that
-# suite; and a table of the results.  KERNELS and FLAVOURS choose.  With --table
-# the table is written to README.md, between its markers.
+# supported, each prepared on the way, on that of Debian's testing suite, and on those
+# for arm64; those and KUnit on User Mode Linux, built by clang, and again by the
+# compilers of that suite; and a table of the results.  KERNELS and FLAVOURS choose.
+# With --table the table is written to README.md, between its markers.
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -31,7 +31,7 @@ built() {
 	env "$@" bash -c '. "$0/lib.sh"
 		dir=$(kernel_dir)
 		[ -z "${UML:-}" ] || dir=$(uml_dir)
-		printf "%s | " "$(cat "$dir/release")${UML:+, User Mode Linux}"
+		printf "%s | " "$(cat "$dir/release")${UML:+, User Mode Linux}${CROSS:+, emulated}"
 		sed -nE "s/^CONFIG_CC_VERSION_TEXT=\".*(gcc|clang).* ([0-9]+\.[0-9]+)\..*/\1 \2/p
 			s/^CONFIG_RUSTC_VERSION_TEXT=\"(rustc [0-9.]*).*/\1/p" \
 			"$dir/build/.config" | paste -sd, | sed "s/,/, /"' "$SCRIPTS"
@@ -61,29 +61,37 @@ cell() {
 }
 
 read -ra series <<<"${KERNELS:-$TRIED_SERIES}"
-read -ra flavours <<<"${FLAVOURS:-cloud rt amd64 testing clang newest}"
+case $HOST in
+amd64) all="cloud rt amd64 testing arm64 arm64-16k clang newest" ;;
+arm64) all="cloud rt arm64 arm64-16k testing" ;;
+esac
+read -ra flavours <<<"${FLAVOURS:-$all}"
 STEPS=0
 for flavour in "${flavours[@]}"; do
+	[[ " $all " == *" $flavour "* ]] ||
+		die "FLAVOURS=$flavour is not known here." "Choose from $all."
 	case $flavour in
-	cloud | rt | amd64) STEPS=$((STEPS + ${#series[@]})) ;;
-	testing | clang | newest) STEPS=$((STEPS + 1)) ;;
-	*) die "FLAVOURS=$flavour is not known." \
-		"Choose from cloud, rt, amd64, testing, clang and newest." ;;
+	cloud | rt | "$HOST") STEPS=$((STEPS + ${#series[@]})) ;;
+	*) STEPS=$((STEPS + 1)) ;;
 	esac
 done
 for flavour in "${flavours[@]}"; do
 	case $flavour in
+	cloud | rt | "$HOST") for one in "${series[@]}"; do
+		step "Debian's $one, $flavour" \
+			cell "$one-$flavour" "kselftest modules" \
+				KERNEL="$one" FLAVOUR="$flavour"
+	done ;;
+	arm64) step "Debian's newest for arm64" \
+		cell arm64 "kselftest modules" ARCH=arm64 ;;
+	arm64-16k) step "Debian's newest for arm64, pages of 16 KiB" \
+		cell arm64-16k "kselftest modules" ARCH=arm64 FLAVOUR=arm64-16k ;;
 	testing) step "The kernel of Debian's testing suite" \
 		cell testing "kselftest modules" TOOLCHAIN=newest ;;
 	clang) step "User Mode Linux, by clang" \
 		cell clang "kunit kselftest modules" UML=kunit ;;
 	newest) step "User Mode Linux, by the newest compilers" \
 		cell newest "kunit kselftest modules" UML=kunit TOOLCHAIN=newest ;;
-	*) for one in "${series[@]}"; do
-		step "Debian's $one, $flavour" \
-			cell "$one-$flavour" "kselftest modules" \
-				KERNEL="$one" FLAVOUR="$flavour"
-	done ;;
 	esac
 done
 {
