@@ -5,16 +5,23 @@
 # does (tools/testing/selftests), and runs it by run_kselftest.sh on the stock kernel
 # under QEMU.  With TREE it only puts the folder into that kernel tree.  With the
 # argument "build" it prints the folder that it has been installed in; with "test" it
-# tries what the machinery can do with the folder, in a copy of that, and prints TAP.
+# tries what the machinery can do with the folder, in a copy of that, and prints TAP;
+# with "programs DIR" it puts into DIR what make tree needs.
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-# folder DIR: what belongs into a tree that knows nothing of syncmap.
-folder() {
-	mkdir -p "$1/include/linux"
+# programs DIR: what belongs into a tree that has the header of syncmap.
+programs() {
+	mkdir -p "$1"
 	cp -p "$SOURCE"/tests/kselftest/{Makefile,config,settings,.gitignore} \
 		"$SOURCE"/tests/kselftest/*.[ch] "$1"
+}
+
+# folder DIR: what belongs into a tree that knows nothing of syncmap.
+folder() {
+	programs "$1"
+	mkdir -p "$1/include/linux"
 	cp -p "$SOURCE/include/uapi/linux/syncmap.h" "$1/include/linux"
 	mkdir "$1/test_modules"
 	cp -p "$SOURCE"/tests/kselftest/test_modules/Makefile \
@@ -128,6 +135,10 @@ tree_tests() {
 	return "$failures"
 }
 
+if [ "${1:-}" = programs ]; then
+	programs "$2"
+	exit
+fi
 out=$(work_dir)/kselftest${FOREIGN/:/-}
 make_cache
 mkdir -p "$out"
