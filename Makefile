@@ -12,7 +12,7 @@ modules modules_install clean:
 kernel-metadata:
 	@scripts/metadata.sh
 
-dkms deb dist install kselftest:
+dkms deb dist install kselftest tree:
 	@scripts/$@.sh
 
 test-packages:
@@ -41,5 +41,5 @@ clean-cache:
 
 .DEFAULT_GOAL := modules
 .PHONY: modules modules_install install clean kernel-metadata dkms deb dist \
-	kselftest test-packages guest run test test-all torture mutants matrix bench check docs help tools \
-	update-kernel clean-cache
+	kselftest tree test-packages guest run test test-all torture mutants matrix bench \
+	check docs help tools update-kernel clean-cache

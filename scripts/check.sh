@@ -161,11 +161,10 @@ c_style() {
 	# What exports.c exports is written in Rust; TRACE_EVENT() has a style of its own.
 	in_kernel "$kernel" -- $checkpatch -f ${most/src\/syncmap_trace.h/} &&
 		in_kernel "$kernel" -- $checkpatch \
-			--ignore OPEN_ENDED_LINE,PARENTHESIS_ALIGNMENT -f src/syncmap_trace.h &&
-		in_kernel "$kernel" -- $checkpatch --ignore EXPORT_SYMBOL \
+			--ignore "$CHECKPATCH_TRACE" -f src/syncmap_trace.h &&
+		in_kernel "$kernel" -- $checkpatch --ignore "$CHECKPATCH_EXPORTS" \
 			-f src/module/exports.c &&
-		in_kernel "$kernel" -- $checkpatch \
-			--ignore PREFER_KERNEL_TYPES,PREFER_DEFINED_ATTRIBUTE_MACRO -f $user_c
+		in_kernel "$kernel" -- $checkpatch --ignore "$CHECKPATCH_PROGRAMS" -f $user_c
 }
 
 check "rustfmt" formatting

@@ -7,6 +7,7 @@
 # longer than SECONDS.  Leaves console.log, output.log and verdict.log in DIR.  With
 # TERMINAL set, the job has the terminal that this is called with, and output.log is
 # empty.
+# APPEND goes to the command line of the kernel, but for stock ones.
 # With ICOUNT set, there is one processor, whose clock counts instructions; with
 # PROFILE as well, DIR/plugin.so counts them by address, into DIR/profile.
 
@@ -30,7 +31,7 @@ brief() {
 }
 
 # KUnit waits for its threads as one that hangs would, five minutes if need be.
-patient="sysctl.kernel.hung_task_timeout_secs=600"
+patient="sysctl.kernel.hung_task_timeout_secs=600 ${APPEND:-}"
 taint=0
 kunit=$((1 << 18)) # a test was run, says KUnit
 mark=

@@ -14,6 +14,8 @@ make test-all       that and the rest: KUnit, failures and torture on a debug
                     kernel, the packages on a clean machine
 make kselftest      tests/kselftest as the kernel's own machinery runs it; with
                     TREE=FOLDER put it into that kernel tree instead
+make tree           put syncmap into the source tree of a kernel, KDIR: Kconfig,
+                    library, KUnit suites, selftests, documentation
 make matrix         kselftest, modules and tools on each of Debian's stock
                     kernels, and with KUnit on kernels built by clang
 make torture        threads, interrupts and processors that come and go against
@@ -55,7 +57,8 @@ matrix        100 min   60 min    900 MB   20 GB  work-*/matrix/*.log
 
 Variables (make VARIABLE=value ...):
 KDIR            build folder of a Rust-enabled kernel
-                (default: that of the running kernel)
+                (default: that of the running kernel); for make tree, a source
+                tree (no default)
 RELEASE         the kernel of make kernel-metadata and make dkms
                 (default: the running one)
 M               the folder for make guest

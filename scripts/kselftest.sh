@@ -10,6 +10,8 @@
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=scripts/tap.sh
+. "$SCRIPTS/tap.sh"
 
 # programs DIR: what belongs into a tree that has the header of syncmap.
 programs() {
@@ -63,21 +65,6 @@ build() {
 		grep -E 'error|warning|Error' "$out/log" >&2 || tail -n 5 "$out/log" >&2
 		die "The tests do not compile; all of the log is $out/log"
 	}
-}
-
-# Results of the tests in a tree.
-number=0 failures=0
-check() {
-	local name=$1
-	shift
-	number=$((number + 1))
-	if "$@" >"$out/said" 2>&1 </dev/null; then
-		say "ok $number $name"
-	else
-		say "not ok $number $name"
-		tail -n 12 "$out/said" | sed 's/^/# /'
-		failures=1
-	fi
 }
 
 # in_tree [O=FOLDER] TARGET...: make, there.

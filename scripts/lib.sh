@@ -374,7 +374,8 @@ stock_dir() {
 kernel_dir() {
 	if [ "$FLAVOUR" = debug ]; then own_dir debug; else stock_dir; fi
 }
-uml_dir() { own_dir "$UML"; }
+# UML_DIR is one that tree-test.sh has built.
+uml_dir() { say "${UML_DIR:-$(own_dir "$UML")}"; }
 
 # The kernels of our own, of the same source, which own.sh makes: debug is for
 # QEMU; kunit and bench run on User Mode Linux.
@@ -421,6 +422,12 @@ patience() {
 }
 # limit SECONDS: how long a guest may take there.
 limit() { say "${TIMEOUT:-$(($1 * $(patience)))}"; }
+
+# The types of checkpatch's messages that do not fit a file: docs/upstream.md says why.
+CHECKPATCH_EXPORTS=EXPORT_SYMBOL
+CHECKPATCH_TRACE=OPEN_ENDED_LINE,PARENTHESIS_ALIGNMENT
+CHECKPATCH_PROGRAMS=PREFER_KERNEL_TYPES,PREFER_DEFINED_ATTRIBUTE_MACRO
+CHECKPATCH_RUST=LONG_LINE,LONG_LINE_COMMENT,LONG_LINE_STRING
 
 herd_dir() { say "$CACHE/herd-$(key_of 2)"; }
 

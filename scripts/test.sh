@@ -71,7 +71,10 @@ script() {
 }
 machinery() { script "test machinery" selftest; }
 planted() { script "planted bugs" planted; }
-tree() { script "kselftest in a tree" kselftest test; }
+tree() {
+	script "kselftest in a tree" kselftest test
+	script "all of it in a tree" tree-test
+}
 
 # The guests below run on User Mode Linux if UML is set, else under QEMU.
 guest() {
@@ -224,7 +227,8 @@ declare -A TITLES=([machinery]="Tests of the test machinery"
 	[modules]="Modules and tools"
 	[examples]="Examples of the documentation"
 	[instructions]="Bounds of executed instructions"
-	[tree]="The folder of kselftest in a kernel tree" [planted]="Planted bugs" [packages]="Packages on a clean machine")
+	[tree]="In the source tree of a kernel" [planted]="Planted bugs"
+	[packages]="Packages on a clean machine")
 
 # has_sense PLACE:PART: whether that says something of this kernel.
 has_sense() {

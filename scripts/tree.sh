@@ -25,7 +25,7 @@ FOLDERS=(lib/syncmap "$SELFTESTS/syncmap")
 refuse() { die "$1" "${@:2}" "Nothing was changed there."; }
 
 # number NAME: VERSION or PATCHLEVEL of the tree.
-number() { sed -n "s/^$1 = \([0-9]*\)\$/\1/p" "$tree/Makefile" 2>/dev/null; }
+number() { sed -n "s/^$1 = \([0-9]*\)\$/\1/p" "$tree/Makefile" 2>/dev/null || true; }
 
 check_tree() {
 	local file version
