@@ -38,7 +38,7 @@ into_tree() {
 			"tools/testing/selftests/lib.mk."
 	remove "$selftests/syncmap"
 	folder "$selftests/syncmap"
-	say "The tests are in $selftests/syncmap." \
+	printf '%s\n' "The tests are in $selftests/syncmap." \
 		"On a machine that has syncmap loaded, run them there:" \
 		"  make -C $selftests TARGETS=syncmap run_tests"
 }

@@ -156,6 +156,6 @@ others
 hooks
 check_writable
 place
-say "syncmap is in $KDIR; $changed files were written." \
+printf '%s\n' "syncmap is in $KDIR; $changed files were written." \
 	"There, choose CONFIG_SYNCMAP (make menuconfig, Library routines), or run its tests:" \
 	"  tools/testing/kunit/kunit.py run --kunitconfig lib/syncmap --make_options LLVM=1"
