@@ -164,7 +164,8 @@ c_style() {
 			--ignore "$CHECKPATCH_TRACE" -f src/syncmap_trace.h &&
 		in_kernel "$kernel" -- $checkpatch --ignore "$CHECKPATCH_EXPORTS" \
 			-f src/module/exports.c &&
-		in_kernel "$kernel" -- $checkpatch --ignore "$CHECKPATCH_PROGRAMS" -f $user_c
+		in_kernel "$kernel" -- $checkpatch \
+			--ignore PREFER_KERNEL_TYPES,PREFER_DEFINED_ATTRIBUTE_MACRO -f $user_c
 }
 
 check "rustfmt" formatting

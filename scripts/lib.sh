@@ -426,7 +426,6 @@ limit() { say "${TIMEOUT:-$(($1 * $(patience)))}"; }
 # The types of checkpatch's messages that do not fit a file: docs/upstream.md says why.
 CHECKPATCH_EXPORTS=EXPORT_SYMBOL
 CHECKPATCH_TRACE=OPEN_ENDED_LINE,PARENTHESIS_ALIGNMENT
-CHECKPATCH_PROGRAMS=PREFER_KERNEL_TYPES,PREFER_DEFINED_ATTRIBUTE_MACRO
 CHECKPATCH_RUST=LONG_LINE,LONG_LINE_COMMENT,LONG_LINE_STRING
 
 herd_dir() { say "$CACHE/herd-$(key_of 2)"; }

@@ -195,9 +195,9 @@ pub(crate) fn atomically<R>(f: impl FnOnce() -> R) -> R {
     // A spinlock is a raw one inside, but on PREEMPT_RT, which has no KUnit.
     let raw = lock.get().cast();
     // SAFETY: The lock is initialised, and pinned.
-    let flags = unsafe { bindings::_raw_spin_lock_irqsave(raw) };
+    let flags = unsafe { syncmap_helper_raw_spin_lock(raw) };
     let result = f();
     // SAFETY: It is held, and these are the flags from before.
-    unsafe { bindings::_raw_spin_unlock_irqrestore(raw, flags) };
+    unsafe { syncmap_helper_raw_spin_unlock(raw, flags) };
     result
 }

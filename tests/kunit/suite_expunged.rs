@@ -175,6 +175,7 @@ fn turn<K: Number>(map: &Numbers<K>, live: &mut [bool], random: &mut Random) -> 
 
 /// A program of so many turns, after each of which some or all of it is settled; and then the map ends.
 fn program<K: Number>(keys: u64, turns: u64, seed: u64) -> Result {
+    needs_two_processors!();
     counted(|| {
         let account = account()?;
         let map = numbers::<K>(on(&account))?;
@@ -321,6 +322,7 @@ mod tests {
     /// Revived, promoted, and expunged again, while all lists since the first one wait to be settled.
     #[test]
     fn lists_of_many_promotions() -> Result {
+        needs_two_processors!();
         counted(|| {
             const KEYS: u64 = 400;
             let account = account()?;
@@ -378,6 +380,7 @@ mod tests {
     /// settled, or after it.
     #[test]
     fn old_lists() -> Result {
+        needs_two_processors!();
         for next in ALL {
             for settled in [false, true] {
                 let result = counted(|| {
@@ -432,6 +435,7 @@ mod tests {
     /// A sweep frees all that was deleted before it began, also what is on a list that is not settled.
     #[test]
     fn sweeps_what_old_lists_have() -> Result {
+        needs_two_processors!();
         counted(|| {
             let census = Census::take();
             let map = filled::<Good>(0..60, CROWDED)?;

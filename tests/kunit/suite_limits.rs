@@ -188,6 +188,7 @@ fn waits_for_reader(map: &Numbers<Good>, key: u64, retire: &(dyn Fn() -> Result 
 
 /// A store waits for what dirty has superseded in the same map, or in another one of its account.
 fn superseded(same: bool) -> Result {
+    needs_two_processors!();
     counted(|| {
         let mut shared = Shared::new()?;
         // Its own parts a store sets free itself; those of another map come with a sweep.
@@ -720,6 +721,7 @@ mod tests {
     /// What is retired in a map makes room in it, and in the others of its account.
     #[test]
     fn retired_bytes_are_waited_for() -> Result {
+        needs_two_processors!();
         counted(|| {
             for same in [false, true] {
                 let mut shared = Shared::new()?;
@@ -824,6 +826,7 @@ mod tests {
     /// waits for that.
     #[test]
     fn clear_waits_for_its_reserve() -> Result {
+        needs_two_processors!();
         counted(|| {
             let shared = Shared::new()?;
             let map = shared.map(false)?;

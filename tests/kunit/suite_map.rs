@@ -305,6 +305,7 @@ mod tests {
 
     #[test]
     fn a_reader_sees_what_it_found_until_it_lets_go() -> Result {
+        needs_two_processors!();
         counted(|| {
             let census = Census::take();
             let map = filled::<Good>(0..10, QUIET)?;

@@ -35,6 +35,7 @@ mod tests {
     /// A reader may use what it has found until the end of its section, although the map ends.
     #[test]
     fn release_waits_for_readers() -> Result {
+        needs_two_processors!();
         static RELEASED: Atomic<usize> = Atomic::new(0);
         /// # Safety
         ///

@@ -23,6 +23,7 @@ mod model;
 mod oracle;
 mod program;
 mod states;
+#[macro_use]
 mod threads;
 mod values;
 
@@ -33,6 +34,7 @@ mod suite_hashes;
 mod suite_limits;
 mod suite_map;
 mod suite_memory;
+#[cfg(CONFIG_FAILSLAB)]
 mod suite_nomem;
 mod suite_oracle;
 mod suite_pointers;

@@ -91,6 +91,30 @@ pub(crate) fn run_threads(number: usize, body: &Body<'_>) -> Result {
     Ok(())
 }
 
+/// Whether two threads can run at the same time; marks the current test as skipped if not. A reader
+/// that waits in its section for another thread would wait for ever.
+pub(crate) fn are_parallel() -> bool {
+    if kernel::cpu::nr_cpu_ids() > 1 {
+        return true;
+    }
+    // SAFETY: May be called at any time.
+    let test = unsafe { bindings::kunit_get_current_test() };
+    // SAFETY: The test is running in this very thread, which alone changes its status.
+    if let Some(test) = unsafe { test.as_mut() } {
+        test.status = bindings::kunit_status_KUNIT_SKIPPED;
+    }
+    false
+}
+
+/// Ends a test that needs two processors where there is one.
+macro_rules! needs_two_processors {
+    () => {
+        if !crate::threads::are_parallel() {
+            return Ok(());
+        }
+    };
+}
+
 /// Runs `body` while a reader is in its section, so that no grace period ends: nothing that is retired
 /// comes back. It must not wait for that.
 pub(crate) fn under_a_reader(body: &(dyn Fn() -> Result + Sync)) -> Result {
