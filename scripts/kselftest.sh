@@ -13,11 +13,13 @@
 # shellcheck source=scripts/tap.sh
 . "$SCRIPTS/tap.sh"
 
-# programs DIR: what belongs into a tree that has the header of syncmap.
+# programs DIR: what belongs into a tree that has the headers of syncmap.
 programs() {
-	mkdir -p "$1"
+	mkdir -p "$1/test_modules"
 	cp -p "$SOURCE"/tests/kselftest/{Makefile,config,settings,.gitignore} \
 		"$SOURCE"/tests/kselftest/*.[ch] "$1"
+	cp -p "$SOURCE"/tests/kselftest/test_modules/Makefile \
+		"$SOURCE"/samples/{blocklist,flows}.c "$1/test_modules"
 }
 
 # folder DIR: what belongs into a tree that knows nothing of syncmap.
@@ -25,9 +27,6 @@ folder() {
 	programs "$1"
 	mkdir -p "$1/include/linux"
 	cp -p "$SOURCE/include/uapi/linux/syncmap.h" "$1/include/linux"
-	mkdir "$1/test_modules"
-	cp -p "$SOURCE"/tests/kselftest/test_modules/Makefile \
-		"$SOURCE"/samples/{blocklist,flows}.c "$1/test_modules"
 	cp -rp "$SOURCE/include" "$1/test_modules"
 }
 
