@@ -102,6 +102,10 @@ pub(crate) fn are_parallel() -> bool {
     // SAFETY: The test is running in this very thread, which alone changes its status.
     if let Some(test) = unsafe { test.as_mut() } {
         test.status = bindings::kunit_status_KUNIT_SKIPPED;
+        let reason = c"needs two processors".to_bytes_with_nul();
+        for (to, from) in test.status_comment.iter_mut().zip(reason) {
+            *to = *from;
+        }
     }
     false
 }
