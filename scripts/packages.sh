@@ -204,14 +204,14 @@ lint() {
 # A kernel that comes later, of another series; at first without its source, so that
 # nothing can be built for it.
 upgrading() {
-	local series other source log=/var/lib/dkms/syncmap/$version/build/make.log
+	local series other source make_log=/var/lib/dkms/syncmap/$version/build/make.log
 	read -r series other source < <(others)
 	check "the headers of $other alone hold nothing up" in_machine apt-get -y \
 		--no-install-recommends install "linux-headers-$other"
 	check "nor does dkms" inside "dkms autoinstall -k $other
 		! dkms status syncmap | grep '$other.*: installed'"
-	check "the log says why, and what to do" inside "grep 'linux-source-$series' $log
-		grep 'dkms install syncmap/$version -k $other' $log"
+	check "the log says why, and what to do" inside "grep 'linux-source-$series' $make_log
+		grep 'dkms install syncmap/$version -k $other' $make_log"
 	check "with the source it is built" inside "apt-get -y --no-install-recommends \
 			install linux-source-$series=$source
 		dkms autoinstall -k $other
