@@ -1,12 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# make test: the model and the tools on the host, and at the same time, on the stock
-# kernel under QEMU, tests/kselftest, the examples of the documentation, and the
-# bounds of instructions.  make test-all (test.sh --all): all that and what takes
-# long, or a kernel of our own: KUnit, faults and torture on User Mode Linux, and the
-# packages.  UML or FLAVOUR=debug: what there is for such a kernel.  The last line is
-# the sum.
+# make test: tests/kselftest and the bounds of instructions, on the stock kernel under
+# QEMU; at the same time, the modules, the examples of the documentation, the model
+# and the tools, since the programs of kselftest mostly wait.  make test-all (test.sh
+# --all): all that and what takes long, or a kernel of our own: KUnit, faults and
+# torture on User Mode Linux, the source tree of a kernel, and the packages.  UML or
+# FLAVOUR=debug: what there is for such a kernel.  The last line is the sum.
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -293,8 +293,9 @@ elif [ -n "${UML:-}" ]; then
 elif [ "${1:-}" = --all ] || [ -n "${ONLY:-}" ]; then
 	choose "${full[@]}"
 else
-	choose qemu:{kselftest,modules,examples,instructions}
-	[ -n "$CROSS" ] || aside=(host:model host:tools)
+	choose qemu:{kselftest,instructions}
+	aside=(qemu:modules qemu:examples)
+	[ -n "$CROSS" ] || aside+=(host:model host:tools)
 fi
 STEPS=${#plan[@]}
 if [ "${1:-}" != --aside ]; then
@@ -309,7 +310,7 @@ if [ "${1:-}" != --aside ]; then
 	step "${TITLES[machinery]}" machinery
 fi
 for one in "${plan[@]}"; do run_part "$one"; done
-[ ${#aside[@]} -eq 0 ] || step "Model, and tools, at the same time" aside_ends
+[ ${#aside[@]} -eq 0 ] || step "What has run at the same time" aside_ends
 show_times
 totals="$passed passed, $failed failed"
 [ "$skipped" -eq 0 ] || totals+=", $skipped skipped"
