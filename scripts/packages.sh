@@ -142,20 +142,23 @@ elsewhere() {
 
 # By hand, without packages: as a user of that machine, with its metadata; then
 # installed by root, who has another HOME.
-by_hand() {
+installed_by_hand() {
 	# shellcheck disable=SC2016 # expanded on the machine
 	inside 'rm -rf /home/user && mkdir /home/user
 		cp -r /checkout /home/user/syncmap && rm -rf /home/user/syncmap/.git
 		chown -R 1000:1000 /home/user
 		setpriv --reuid 1000 --regid 1000 --clear-groups env HOME=/home/user \
 			make -C /home/user/syncmap KDIR=/usr/src/linux-headers-'"$release"'
-		make -C /home/user/syncmap modules_install
-		modinfo -k '"$release"' syncmap | grep "^filename.*/updates/syncmap.ko"'
+		make -C /home/user/syncmap modules_install'
+}
+by_hand() {
+	installed_by_hand &&
+		inside "modinfo -k $release syncmap | grep '^filename.*/updates/syncmap.ko'"
 }
 
 # One by hand beside that of DKMS: both are named.
 beside() {
-	by_hand >"$out/beside" 2>&1 || { cat "$out/beside" && return 1; }
+	installed_by_hand >"$out/beside" 2>&1 || { cat "$out/beside" && return 1; }
 	cat "$out/beside"
 	grep "There are 2 modules syncmap for Linux $release" "$out/beside" &&
 		grep "/updates/dkms/syncmap.ko" "$out/beside" || return
@@ -166,13 +169,15 @@ beside() {
 dkms_by_hand() {
 	inside "make -C /home/user/syncmap dkms RELEASE=$release
 		dkms status syncmap | grep '$release.*: installed'
+		rm -f /lib/modules/$release/updates/syncmap.ko*
+		depmod $release
 		dkms remove syncmap/$version -k $release
 		dkms build syncmap/$version -k $release
 		dkms install syncmap/$version -k $release
 		dkms status syncmap | grep '$release.*: installed'
 		dkms remove syncmap/$version --all
 		rm -r /usr/src/syncmap-$version /home/user /var/lib/syncmap
-		rm /lib/modules/$release/updates/syncmap.ko*"
+		rm -f /lib/modules/$release/updates/syncmap.ko*"
 }
 
 # The tarball is the same twice, and all that make install takes besides is cargo.
