@@ -1,10 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# Only delegates: Kbuild lists the objects, scripts/ does the work.
-
-export ARCH KDIR RELEASE KERNEL FLAVOUR KERNELS FLAVOURS TIMEOUT NO_KVM ONLY LONG V \
-	QUICK CPUS TIME UML TOOLCHAIN M SYNCMAP_CACHE SYNCMAP_MIRROR \
-	DESTDIR PREFIX SYNCMAPCTL TREE
+# Only delegates: Kbuild lists the objects, scripts/ does the work.  They see the
+# variables of the command line, as of the environment; make exports both.
 
 modules modules_install clean:
 	+@scripts/kdir.sh $@

@@ -38,7 +38,7 @@ END
 	touch "$dir/k/Module.symvers" \
 		"$dir/k"/rust/{libcore.rmeta,libkernel.rmeta,libmacros.so}
 	# shellcheck disable=SC2016 # for the program to expand
-	program make 'make $*'
+	program make 'make $*${ARCH+ with an ARCH}'
 	program rustc 'rustc 1.85.1 (4eb161250 2025-03-15) (built from a source tarball)'
 	program gcc 14
 }
@@ -72,9 +72,14 @@ run_kdir() {
 
 mkdir -p "$dir/checkout/scripts"
 cp "$scripts"/{kdir,lib,build-folder}.sh "$dir/checkout/scripts"
+cp "$scripts/../Makefile" "$dir/checkout"
 
 folder
-says "a good folder is used" "^make -C $dir/k M=$dir/checkout RUSTC=$tools/rustc modules"
+says "a good folder is used" "^make -C $dir/k M=$dir/checkout RUSTC=$tools/rustc modules\$"
+env -i PATH="$tools" HOME="$dir/home" "$(command -v make)" -s -C "$dir/checkout" modules \
+	KDIR="$dir/k" >"$dir/said" 2>&1
+result "$(cat "$dir/said")" "make -C $dir/k M=$dir/checkout RUSTC=$tools/rustc modules" \
+	"kdir: by the Makefile, which adds nothing to the environment"
 folder
 says "no folder" '1. There is no such folder' KDIR="$dir/none"
 rm "$dir/k/.config"
