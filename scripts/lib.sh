@@ -111,18 +111,20 @@ prune() {
 		while read -r old; do remove "$old"; done
 }
 
-# guard PID: kill that background job when this script is gone, however it went.
+# guard PID: kills that background job when this script is gone, however it went;
+# guard -PID: all of that process group.
 guard() {
 	local me=$BASHPID
 	(
 		exec >/dev/null 2>&1
+		trap '' INT # else it ends what this waits by
 		# All locks, those of its callers too, are to end with them.
 		for fd in /proc/self/fd/*; do
 			fd=${fd##*/}
 			[ "$fd" -le 2 ] || [ "$fd" -eq 255 ] || exec {fd}>&-
 		done
-		while kill -0 "$me" && kill -0 "$1"; do sleep 1; done
-		kill -9 "$1"
+		while kill -0 "$me" && kill -0 "${1#-}"; do sleep 1; done
+		kill -9 -- "$1"
 	) &
 }
 
@@ -186,7 +188,6 @@ is_supported() {
 	[[ $1 =~ ^[0-9]+\.[0-9]+$ ]] &&
 		[ "$(printf '%s\n' "$OLDEST_SERIES" "$1" | sort -V | head -n 1)" = "$OLDEST_SERIES" ]
 }
-is_tried() { [[ " $TRIED_SERIES " == *" $1 "* ]]; }
 
 # machine_of NAME: Debian's name of an architecture, by any of its names.
 machine_of() {

@@ -270,11 +270,12 @@ roots() {
 	[ -z "${TOOLCHAIN:-}" ] || "$SCRIPTS/root.sh"
 }
 
-# aside PLACE:PART...: these at the same time as what follows, until aside_ends.
+# aside PLACE:PART...: runs these at the same time as what follows, until aside_ends;
+# as a process group, all of which ends with this script.
 aside() {
-	"$0" --aside "$@" >"$WORK/aside.log" 2>&1 </dev/null &
+	setsid "$0" --aside "$@" >"$WORK/aside.log" 2>&1 </dev/null &
 	pid=$!
-	guard "$pid"
+	guard "-$pid"
 }
 aside_ends() {
 	wait "$pid" || true
@@ -294,8 +295,8 @@ elif [ "${1:-}" = --all ] || [ -n "${ONLY:-}" ]; then
 	choose "${full[@]}"
 else
 	choose qemu:{kselftest,instructions}
-	aside=(qemu:modules qemu:examples)
-	[ -n "$CROSS" ] || aside+=(host:model host:tools)
+	[ -n "$CROSS" ] || aside=(host:model host:tools)
+	aside+=(qemu:modules qemu:examples)
 fi
 STEPS=${#plan[@]}
 if [ "${1:-}" != --aside ]; then
@@ -309,7 +310,11 @@ if [ "${1:-}" != --aside ]; then
 	[ -z "$own" ] || step "Debug kernel (User Mode Linux)" "$SCRIPTS/own.sh" kunit
 	step "${TITLES[machinery]}" machinery
 fi
-for one in "${plan[@]}"; do run_part "$one"; done
+for one in "${plan[@]}"; do
+	# What runs aside may come to its guests before their kernel is prepared.
+	[[ ${1:-} != --aside || $one = host:* ]] || "$SCRIPTS/kernel.sh" >/dev/null
+	run_part "$one"
+done
 [ ${#aside[@]} -eq 0 ] || step "What has run at the same time" aside_ends
 show_times
 totals="$passed passed, $failed failed"
