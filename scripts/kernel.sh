@@ -4,10 +4,9 @@
 # Prepares a stock Debian kernel: its vmlinuz to boot, and an output folder
 # that can build Rust modules for it (Debian's headers packages cannot).
 # KERNEL is a series (7.3), FLAVOUR is cloud, amd64 (or arm64) or rt; or debug, which
-# is a kernel of our own of the same source.  Without KERNEL it is the newest series
-# that Debian lists; if syncmap has never been tried with that, it must build and
-# load there, or the next one is taken.  With TOOLCHAIN=newest and no UML, it is one
-# of Debian's testing suite.
+# is a kernel of our own of the same source.  Without KERNEL it is of the newest series
+# that Debian lists and for which syncmap builds and loads.  With TOOLCHAIN=newest and
+# no UML, it is one of Debian's testing suite.  --series prints what Debian lists.
 
 # A kernel of our own has the source of a stock kernel of Debian 13.
 [ -z "${UML:-}" ] || TOOLCHAIN=
@@ -102,7 +101,7 @@ logged() {
 }
 
 # prepare_kernel: the kernel release, in the folder name with the source tree.  In
-# STATUS, whether it could be prepared; of one that is being tried that may fail.
+# STATUS, whether it could be prepared; unless KERNEL chose it, that may fail.
 prepare_kernel() {
 	STATUS=0
 	[ ! -d "$CACHE/$name" ] || return 0
@@ -115,38 +114,35 @@ prepare_kernel() {
 	watch "$CACHE/kernel.log" 213 prepare
 	if [ "$STATUS" -eq 0 ]; then
 		publish kernel "$CACHE/$name"
-	elif [ -z "$trying" ]; then
+	elif [ -n "${KERNEL:-}" ]; then
 		explain "Linux $release could not be prepared."
 	else
 		remove "$STAGE/unpacked" "$STAGE/kernel"
 	fi
 }
 
-# try_kernel: whether syncmap builds for a kernel of a series that nobody has tried
-# yet, and loads there; in STATUS.
+# try_kernel: leaves in STATUS whether syncmap builds for a kernel and loads there.
 try_kernel() {
 	say "      Linux $release: trying whether syncmap builds and loads there"
-	watch "$CACHE/trial.log" 0 env PREPARED="$CACHE/$name" "$SCRIPTS/trial.sh"
+	watch "$CACHE/trial.log" 0 env UML='' PREPARED="$CACHE/$name" "$SCRIPTS/trial.sh"
 }
 
-# take: the first kernel of stage/candidates that will do.
+# take: prepares the first kernel of stage/candidates that will do.
 take() {
 	local what log
 	while read -r series release version <&3; do
 		name=linux-${release//+/-}-$KERNEL_KEY
 		tree=source-${version//[~+]/-}
-		trying=
-		[ -n "${KERNEL:-}" ] || is_tried "$series" || trying=1
 		what=prepared log=kernel.log
 		prepare_kernel
-		if [ "$STATUS" -eq 0 ] && [ -n "$trying" ]; then
+		if [ "$STATUS" -eq 0 ] && [ -z "${KERNEL:-}" ]; then
 			what="used yet" log=trial.log
 			try_kernel
 		fi
 		[ "$STATUS" -ne 0 ] || return 0
 		mv "$CACHE/$log" "$CACHE/$series-$log"
-		say "      Linux $release cannot be $what: the next series is taken." \
-			"      The log is $CACHE/$series-$log"
+		say "      Linux $release cannot be $what: the next series is taken."
+		say "      The log is $CACHE/$series-$log"
 	done 3<"$STAGE/candidates"
 	remove "$STAGE"
 	die "None of the kernels that Debian lists can be used." \
@@ -155,6 +151,14 @@ take() {
 }
 
 make_cache
+if [ "${1:-}" = --series ]; then
+	begin_setup
+	logged 0 "The lists of kernel packages could not be read." \
+		apt_setup "${KERNEL_SUITES[@]}" >&2
+	KERNEL='' discover | cut -d ' ' -f 1
+	end_setup
+	exit
+fi
 link=$(stock_dir)
 if [ -d "$link" ] && [ -z "${UPDATE:-}" ]; then
 	touch "$(readlink -f "$link")" "$(readlink -f "$link/source")"

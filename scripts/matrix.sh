@@ -60,7 +60,9 @@ cell() {
 	}
 }
 
-read -ra series <<<"${KERNELS:-$TRIED_SERIES}"
+# Without a network, those that syncmap was tried with, which may be there.
+[ -n "${KERNELS:-}" ] || KERNELS=$("$SCRIPTS/kernel.sh" --series) || KERNELS=$TRIED_SERIES
+read -rd '' -a series <<<"$KERNELS" || true
 case $HOST in
 amd64) all="cloud rt amd64 testing arm64 arm64-16k clang newest" ;;
 arm64) all="cloud rt arm64 arm64-16k testing" ;;

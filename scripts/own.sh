@@ -84,7 +84,8 @@ logged() {
 		die "The disk is full; the kernel $name needs 4 GiB in $CACHE." \
 			"Free some space, or set SYNCMAP_CACHE to another folder." ;;
 	esac
-	die "$sentence" "The log is $log"
+	die "$sentence" "The log is $log" \
+		"What is made of Debian's source was tried with KERNEL=${TRIED_SERIES// / and KERNEL=}."
 }
 
 make_cache

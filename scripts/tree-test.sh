@@ -88,14 +88,17 @@ refuses_unwritable() {
 		--ro-bind "$out/little" "$out/little"
 }
 
-# The second time, one file is not as it was, and one is not syncmap's any more.
+# The second time, one file is not as it was, and one is not syncmap's.
 updates() {
 	put && written | sort >"$out/files" || return
 	say '// changed' >>"$copy/lib/syncmap/map.rs"
-	say '// gone' >"$copy/lib/syncmap/old.rs"
+	say '// mine' >"$copy/lib/syncmap/mine.rs"
 	put >"$out/second" || return
 	cat "$out/second"
 	grep -q '; 1 files were written' "$out/second" &&
+		grep -qx '  changed: lib/syncmap/map.rs' "$out/second" &&
+		grep -qx '  not of .*: lib/syncmap/mine.rs' "$out/second" &&
+		rm "$copy/lib/syncmap/mine.rs" &&
 		written | sort | cmp - "$out/files" &&
 		cmp "$copy/lib/syncmap/map.rs" "$SOURCE/src/map.rs"
 }

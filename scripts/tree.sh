@@ -3,9 +3,9 @@
 #
 # make tree KDIR=<source tree of a kernel>: puts syncmap into that tree: library,
 # module and KUnit suites (lib/syncmap), headers, selftests, a page of documentation,
-# and the lines by which the tree knows of them.  Once more, it replaces what it has
-# put there.  All is made beside its place first: a tree that cannot have it is left
-# as it was.
+# and the lines by which the tree knows of them.  A second run replaces what the first
+# has put there.  All is made beside its place first: a tree that cannot have it is
+# left as it was.
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -125,21 +125,22 @@ check_writable() {
 	done < <(cd "$stage" && find . -type d)
 }
 
-# Into the tree, what is not there as it is; and out of syncmap's folders, the
-# sources that are not syncmap's any more.
+# Puts into the tree what is not there as it is.  Names the files that were there, and
+# the sources in syncmap's folders that are not syncmap's, which stay.
 place() {
 	local file
 	while read -r file; do
 		! cmp -s "$stage/$file" "$tree/$file" || continue
+		[ ! -e "$tree/$file" ] || say "  changed: $file"
 		mkdir -p "$tree/$(dirname "$file")"
 		mv -f "$stage/$file" "$tree/$file"
 		changed=$((changed + 1))
 		touch "$stage/$file" # for what follows
 	done < <(cd "$stage" && find . -type f -printf '%P\n')
 	while read -r file; do
-		[ -e "$stage/$file" ] || rm "$tree/$file"
-	done < <(cd "$tree" && find "${FOLDERS[@]}" -name '*.[chr]*' -type f \
-		! -name '*.rmeta')
+		[ -e "$stage/$file" ] || say "  not of syncmap, remove it if it is not yours: $file"
+	done < <(cd "$tree" && find "${FOLDERS[@]}" -type f \
+		\( -name '*.[ch]' -o -name '*.rs' \) ! -name '*.mod.c' ! -name '.*')
 }
 
 KDIR=${KDIR:-}

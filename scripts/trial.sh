@@ -12,4 +12,4 @@ mkdir -p "$dir"
 out=$("$SCRIPTS/module.sh")
 "$SCRIPTS/initramfs.sh" "$dir/initramfs" "$SCRIPTS/job-trial.sh" \
 	"$out/syncmap.ko=/syncmap.ko"
-V=1 "$SCRIPTS/guest.sh" "$dir" "${TIMEOUT:-120}"
+V=1 "$SCRIPTS/guest.sh" "$dir" "$(limit 120)"
