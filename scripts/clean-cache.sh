@@ -8,8 +8,8 @@
 
 [ -d "$CACHE" ] || exit 0
 lock setup
-for thing in "$CACHE"/{root,linux,kernel,source,uml,herd,work}-* \
-	"$CACHE"/{stage,kernels,archives}; do
+for thing in "$CACHE"/{root,linux,kernel,source,uml,debug,herd,work}-* \
+	"$CACHE"/{stage,kernels,archives,cargo,mutants}; do
 	if [ -L "$thing" ] || [ -f "$thing" ]; then
 		rm -f "$thing"
 	elif [ -d "$thing" ]; then

@@ -258,7 +258,7 @@ series "one whose newest source is too new" rt-amd64 \
 series "without its source" cloud-arm64
 # Each verb of the Makefile is in make help, and no other.
 verbs=$(sed -n '/^\.PHONY:/,/[^\\]$/p' "$scripts/../Makefile" |
-	sed 's/^\.PHONY://; s/\\$//' | tr -s ' \t' '\n\n' | sed '/^$/d; /^modules$/d' | sort)
+	sed 's/^\.PHONY://; s/\\$//' | tr -s ' \t' '\n' | sed '/^$/d; /^modules$/d' | sort)
 result "$("$scripts/help.sh" | sed -n 's/^make \([a-z][a-z_-]*\).*/\1/p' | sort | paste -sd,)" \
 	"$(paste -sd, <<<"$verbs")" "help: names all verbs"
 result "$("$scripts/help.sh" | awk 'length > 80')" "" "help: fits into 80 columns"

@@ -299,6 +299,10 @@ else
 	aside+=(qemu:modules qemu:examples)
 fi
 STEPS=${#plan[@]}
+if [ "${1:-}" = --all ] && [ -z "${ONLY:-}" ]; then
+	say "This takes about 45 minutes on two cores; the first time about an hour, 300 MB" \
+		"to download, and 3 GB of disk: see make help."
+fi
 if [ "${1:-}" != --aside ]; then
 	[[ " ${plan[*]}" != *" uml:"* ]] || own=1
 	STEPS=$((STEPS + 4 + ${#own} + (${#aside[@]} > 0)))
