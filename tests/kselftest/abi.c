@@ -88,7 +88,8 @@ static void sizes_too_small(void)
 
 static void sizes_over_a_page(void)
 {
-	static const __u32 sizes[] = { PAGE + 1, PAGE + 8, 2 * PAGE, ~0U };
+	const __u32 page = page_size();
+	const __u32 sizes[] = { page + 1, page + 8, 2 * page, ~0U };
 
 	reject_sizes(sizes, ARRAY_SIZE(sizes), E2BIG);
 }
@@ -96,6 +97,7 @@ static void sizes_over_a_page(void)
 static void larger_sizes_with_zeros(void)
 {
 	const __u32 grown[] = { 1, 8, 100 };
+	const __u32 page = page_size();
 	unsigned int i;
 	__u32 cmd;
 
@@ -107,7 +109,7 @@ static void larger_sizes_with_zeros(void)
 				  0);
 		}
 		good_argument(cmd);
-		argument.size = PAGE;
+		argument.size = page;
 		expect_eq(call(new_map(), request_of(cmd), &argument), 0);
 	}
 }
@@ -115,19 +117,21 @@ static void larger_sizes_with_zeros(void)
 /* What lies behind the size is not the kernel's business. */
 static void bytes_behind_the_size(void)
 {
+	const __u32 page = page_size();
 	__u32 cmd, i;
 
 	for (cmd = 0; cmd < COMMANDS; cmd++) {
 		good_argument(cmd);
-		memset(argument.bytes + size_of(cmd), 0xff, PAGE);
+		memset(argument.bytes + size_of(cmd), 0xff, page);
 		expect_eq(call(new_map(), request_of(cmd), &argument), 0);
-		for (i = 0; i < PAGE; i++)
+		for (i = 0; i < page; i++)
 			expect_eq(argument.bytes[size_of(cmd) + i], 0xff);
 	}
 }
 
 static void larger_sizes_with_a_nonzero_byte(void)
 {
+	const __u32 page = page_size();
 	int map = new_map();
 	__u32 cmd;
 
@@ -140,8 +144,8 @@ static void larger_sizes_with_a_nonzero_byte(void)
 		argument.bytes[size_of(cmd) + 7] = 0x80;
 		expect_rejected(map, cmd, E2BIG);
 		good_argument(cmd);
-		argument.size = PAGE;
-		argument.bytes[PAGE - 1] = 1;
+		argument.size = page;
+		argument.bytes[page - 1] = 1;
 		expect_rejected(map, cmd, E2BIG);
 	}
 }

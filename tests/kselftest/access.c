@@ -168,11 +168,11 @@ static void no_mapping_or_truncating(void)
 {
 	int map = new_map();
 	struct dump before = take_dump(map);
-	void *memory = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, map,
-			    0);
+	void *memory = mmap(NULL, page_size(), PROT_READ | PROT_WRITE,
+			    MAP_SHARED, map, 0);
 
 	expect_errno("mmap", memory == MAP_FAILED ? -1 : 0, ENODEV, ENODEV);
-	memory = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, map, 0);
+	memory = mmap(NULL, page_size(), PROT_READ, MAP_PRIVATE, map, 0);
 	expect_errno("mmap", memory == MAP_FAILED ? -1 : 0, ENODEV, ENODEV);
 	expect_errno("ftruncate", ftruncate(map, 0), EINVAL, EINVAL);
 	expect_unchanged(map, &before);

@@ -227,7 +227,8 @@ static void other_commands_inside(void)
 /* The array runs into a hole after RUNNING elements and @extra bytes. */
 static void check_hole(__u32 extra)
 {
-	unsigned char *pages = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE,
+	const __u32 page = page_size();
+	unsigned char *pages = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE,
 				    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	const struct syncmap_op next = store_op("next", "value");
 	struct label keys[RUNNING];
@@ -236,8 +237,8 @@ static void check_hole(__u32 extra)
 	int map = open_map();
 	int i;
 
-	expect(pages != MAP_FAILED && !munmap(pages + PAGE, PAGE));
-	ops = (void *)(pages + PAGE - RUNNING * sizeof(*ops) - extra);
+	expect(pages != MAP_FAILED && !munmap(pages + page, page));
+	ops = (void *)(pages + page - RUNNING * sizeof(*ops) - extra);
 	/* What there is of the next element looks good. */
 	memcpy(ops + RUNNING, &next, extra);
 	for (i = 0; i < RUNNING; i++) {
@@ -265,21 +266,22 @@ static void array_with_a_hole(void)
 /* The second page of the array can be read but not written. */
 static void array_partly_read_only(void)
 {
-	const __u32 writable = PAGE / sizeof(struct syncmap_op);
+	const __u32 page = page_size();
+	const __u32 writable = page / sizeof(struct syncmap_op);
 	const __u32 count = 2 * writable;
-	struct label keys[2 * PAGE / sizeof(struct syncmap_op)];
-	struct syncmap_op *ops = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE,
+	struct label *keys = calloc(count, sizeof(*keys));
+	struct syncmap_op *ops = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE,
 				      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct syncmap_batch batch = new_batch(ops, count);
 	int map = open_map();
 	__u32 i;
 
-	expect(ops != MAP_FAILED);
+	expect(keys && ops != MAP_FAILED);
 	for (i = 0; i < count; i++) {
 		keys[i] = label("key", i);
 		ops[i] = store_op(keys[i].text, keys[i].text);
 	}
-	expect(!mprotect((char *)ops + PAGE, PAGE, PROT_READ));
+	expect(!mprotect((char *)ops + page, page, PROT_READ));
 	expect_eq(call(map, SYNCMAP_IOC_BATCH, &batch), -EFAULT);
 	expect_eq(batch.done, writable);
 	for (i = 0; i < count; i++)
@@ -332,14 +334,15 @@ static void sizes_that_differ(void)
 /* Without a good size in the first element nothing can run. */
 static void first_size_wrong(void)
 {
-	static const struct {
+	const __u32 page = page_size();
+	const struct {
 		__u32 size;
 		int error;
 	} wrong[] = {
 		{ 0, -EINVAL }, { 4, -EINVAL }, { 71, -EINVAL },
-		{ PAGE + 8, -E2BIG }, { ~0U, -E2BIG },
+		{ page + 8, -E2BIG }, { ~0U, -E2BIG },
 	};
-	struct syncmap_op *ops = new_ops(PAGE);
+	struct syncmap_op *ops = new_ops(page);
 	struct syncmap_batch batch = new_batch(ops, 2);
 	struct syncmap_op other;
 	int map = new_map();

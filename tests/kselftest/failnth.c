@@ -108,7 +108,7 @@ static bool allocations_were_of(const struct operation *operation)
 	const __u32 cmd = operation->cmd;
 	int least = 0;
 
-	least += takes_value(cmd) && sizes->new < PAGE / 2;
+	least += takes_value(cmd) && sizes->new < page_size() / 2;
 	least += takes_value(cmd) && !takes_old(cmd) &&
 		 operation->situation <= NEW_BESIDE_DIRTY;
 	return takes_value(cmd) ? failed[FAULT_SLAB] >= least :
@@ -150,11 +150,19 @@ static void operations_on_all_keys(void)
 	expect_owner_bytes(witness, before);
 }
 
+/* Pages can be as large as the largest value. */
+static __u32 at_most_a_block(__u32 len)
+{
+	return len < BLOCK ? len : BLOCK;
+}
+
 static void operations_of_all_sizes(void)
 {
-	static const struct sizes sizes[] = {
+	const __u32 page = page_size();
+	const struct sizes sizes[] = {
 		{ 1, 0, 0 }, { 1, 1, 0 }, { SYNCMAP_KEY_MAX, 0, 1 },
-		{ 8, PAGE - 64, PAGE }, { 8, PAGE + 1, 2 * PAGE },
+		{ 8, page - 64, page },
+		{ 8, at_most_a_block(page + 1), at_most_a_block(2 * page) },
 		{ SYNCMAP_KEY_MAX, BLOCK, BLOCK },
 	};
 	static const enum situation situations[] = {
@@ -298,8 +306,10 @@ static void growth(void)
 /* Pages as well: values that do not fit into one. */
 static void values_of_pages(void)
 {
-	static const struct sizes sizes[] = {
-		{ 8, PAGE, PAGE }, { 8, 2 * PAGE, 3 * PAGE },
+	const __u32 page = page_size();
+	const struct sizes sizes[] = {
+		{ 8, page, page },
+		{ 8, at_most_a_block(2 * page), at_most_a_block(3 * page) },
 		{ 8, BLOCK, BLOCK },
 	};
 	static const __u32 cmds[] = {

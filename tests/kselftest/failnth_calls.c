@@ -78,10 +78,13 @@ static void clear_range_info_stats(void)
 	fail_command(SYNCMAP_CMD_STATS, check_told, 1);
 }
 
-/* A walk that goes on behind a key, with a record that is copied alone. */
+/*
+ * A walk that goes on behind a key, with records that nearly fill the 4096 bytes
+ * that the module collects before it copies them.
+ */
 static void set_large(struct scene *scene, const void *context)
 {
-	static const struct sizes large = { 8, PAGE - 64, 0 };
+	static const struct sizes large = { 8, 4096 - 64, 0 };
 
 	(void)context;
 	set_scene(scene, IN_READ, &large);
@@ -122,6 +125,9 @@ static void range_behind_a_key(void)
 
 static struct syncmap_op batch_ops[KEYS];
 
+/* The part of result_buf that each has. */
+#define RESULT_BUF (BLOCK / KEYS)
+
 /* Each on a key of its own: a change, a look, and what changes nothing. */
 static const __u32 batch_cmds[] = {
 	SYNCMAP_CMD_SWAP, SYNCMAP_CMD_STORE, SYNCMAP_CMD_LOAD,
@@ -154,7 +160,8 @@ static void prepare_batch(struct scene *scene)
 	};
 	for (i = 0; i < KEYS; i++) {
 		request = batch_request(scene, i);
-		batch_ops[i] = request_op(&request, result_buf + PAGE * i, PAGE);
+		batch_ops[i] = request_op(&request, result_buf + RESULT_BUF * i,
+					  RESULT_BUF);
 	}
 }
 

@@ -21,6 +21,9 @@ enum bad_address {
 #define BAD_FOR_INPUT	BAD_READ_ONLY
 #define BAD_FOR_OUTPUT	(BAD_READ_ONLY + 1)
 
+/* The length of a buffer for RANGE, with room for more than one record. */
+#define RANGE_BUF	4096
+
 static const char *const bad_names[] = {
 	"NULL", "unmapped", "PROT_NONE", "in the kernel", "non-canonical",
 	"in the last page", "unmapped at its last byte", "read-only",
@@ -29,12 +32,13 @@ static const char *const bad_names[] = {
 /* Two pages of which the second is gone; @data ends up at the end of the first. */
 static unsigned char *place_at_end(const void *data, __u32 len, __u32 beyond)
 {
-	unsigned char *pages = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE,
+	const __u32 page = page_size();
+	unsigned char *pages = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE,
 				    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	expect(pages != MAP_FAILED);
-	expect(len <= PAGE && !munmap(pages + PAGE, PAGE));
-	pages += PAGE - (len - beyond);
+	expect(len <= page && !munmap(pages + page, page));
+	pages += page - (len - beyond);
 	memcpy(pages, data, len - beyond);
 	return pages;
 }
@@ -48,17 +52,17 @@ static bool heeds_prot_none(void)
 
 	if (heeds >= 0)
 		return heeds;
-	page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+	page = mmap(NULL, page_size(), PROT_READ | PROT_WRITE,
 		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	expect(page != MAP_FAILED && !pipe(ends));
-	memset(page, 1, PAGE);
-	mprotect(page, PAGE, PROT_NONE);
+	memset(page, 1, page_size());
+	mprotect(page, page_size(), PROT_NONE);
 	heeds = write(ends[1], page, 1) < 0;
 	if (!heeds)
 		diag("this kernel reads PROT_NONE: unmapped instead");
 	close(ends[0]);
 	close(ends[1]);
-	munmap(page, PAGE);
+	munmap(page, page_size());
 	return heeds;
 }
 
@@ -66,31 +70,32 @@ static bool heeds_prot_none(void)
 static __u64 place(enum bad_address bad, const void *data, __u32 len)
 {
 	unsigned char *good = place_at_end(data, len, 0);
+	const __u32 size = page_size();
 	unsigned char *page = (unsigned char *)
-		((uintptr_t)good & ~(uintptr_t)(PAGE - 1));
+		((uintptr_t)good & ~(uintptr_t)(size - 1));
 
 	switch (bad) {
 	case BAD_NULL:
 		return 0;
 	case BAD_UNMAPPED:
-		munmap(page, PAGE);
+		munmap(page, size);
 		break;
 	case BAD_PROT_NONE:
 		if (heeds_prot_none())
-			mprotect(page, PAGE, PROT_NONE);
+			mprotect(page, size, PROT_NONE);
 		else
-			munmap(page, PAGE);
+			munmap(page, size);
 		break;
 	case BAD_KERNEL:
 		return 0xffff888000001000ULL;
 	case BAD_NON_CANONICAL:
 		return 0x8000000000000000ULL;
 	case BAD_LAST_PAGE:
-		return -(__u64)PAGE;
+		return -(__u64)size;
 	case BAD_LAST_BYTE:
 		return address(place_at_end(data, len, 1));
 	case BAD_READ_ONLY:
-		mprotect(page, PAGE, PROT_READ);
+		mprotect(page, size, PROT_READ);
 		break;
 	}
 	return address(good);
@@ -254,11 +259,11 @@ static void bad_range_buffer(void)
 
 	for (bad = 0; bad < BAD_FOR_OUTPUT; bad++) {
 		good_argument(SYNCMAP_CMD_RANGE);
-		argument.range.buf = place(bad, buf, PAGE);
-		argument.range.buf_len = PAGE;
+		argument.range.buf = place(bad, buf, RANGE_BUF);
+		argument.range.buf_len = RANGE_BUF;
 		/* Records need not reach the bad byte: move it into the first. */
 		if (bad == BAD_LAST_BYTE)
-			argument.range.buf += PAGE - 16;
+			argument.range.buf += RANGE_BUF - 16;
 		expect_fault(map, SYNCMAP_CMD_RANGE, &argument, bad);
 	}
 }
@@ -405,7 +410,7 @@ static void no_buffer_needed(void)
 
 static void small_range_buffer(void)
 {
-	unsigned char *small = new_buf(PAGE);
+	unsigned char *small = new_buf(RANGE_BUF);
 	struct dump before;
 	int map = open_map();
 	__u32 needed, len;
@@ -422,13 +427,13 @@ static void small_range_buffer(void)
 		argument.range.buf_len = len;
 		expect_eq(call(map, SYNCMAP_IOC_RANGE, &argument), -ENOSPC);
 		expect_eq(argument.range.used, needed);
-		expect(buf_untouched_from(small, 0, PAGE));
+		expect(buf_untouched_from(small, 0, RANGE_BUF));
 	}
 	argument.range.buf_len = needed;
 	expect_eq(call(map, SYNCMAP_IOC_RANGE, &argument), 0);
 	check_records(&argument.range);
 	expect_eq(argument.range.count, 1);
-	expect(buf_untouched_from(small, needed, PAGE));
+	expect(buf_untouched_from(small, needed, RANGE_BUF));
 	expect_unchanged(map, &before);
 }
 

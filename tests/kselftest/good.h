@@ -7,12 +7,11 @@
 
 #include "model.h"
 
-#define PAGE		4096
 #define COMMANDS	(SYNCMAP_CMD_LIST + 1)
 
 /* The argument of the call under test, with room for sizes over a page. */
 static union {
-	unsigned char bytes[2 * PAGE];
+	unsigned char bytes[2 * PAGE_MAX];
 	__u32 size;
 	struct syncmap_op op;
 	struct syncmap_clear clear;
@@ -26,7 +25,7 @@ static union {
 
 static const char live_key[] = "live", live_value[] = "value";
 static const char absent_key[] = "absent";
-static unsigned char buf[4 * PAGE];
+static unsigned char buf[16384];
 
 static inline __u32 size_of(__u32 cmd)
 {

@@ -92,7 +92,7 @@ static void bait(struct trap *trap, const struct place *place)
 		/* In the middle: the first one has run by then. */
 		lead = sizeof(struct syncmap_op);
 	memcpy(trap->image, at_address(pointer),
-	       len < TRAP_SIZE ? len : TRAP_SIZE);
+	       len < page_size() ? len : page_size());
 	set_trap(trap, place->readable);
 	memcpy(trap->page - lead, trap->image, lead);
 	pointer = address(trap->page) - lead;
@@ -173,7 +173,7 @@ static void expect_little_kept(int map)
 /* The names that calls have made, or were to take away. */
 static void forget_names(void)
 {
-	static unsigned char names[2 * PAGE];
+	static unsigned char names[8192];
 	struct syncmap_range list = {
 		.size = sizeof(list),
 		.buf = address(names),

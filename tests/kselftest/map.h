@@ -36,6 +36,14 @@ static inline bool same_bytes(struct bytes a, struct bytes b)
 	return a.len == b.len && !memcmp(a.data, b.data, a.len);
 }
 
+/* The largest page of the supported architectures: arm64 has 4, 16 or 64 KiB. */
+#define PAGE_MAX 65536
+
+static inline __u32 page_size(void)
+{
+	return sysconf(_SC_PAGESIZE);
+}
+
 static inline __u64 address(const void *pointer)
 {
 	return (uintptr_t)pointer;

@@ -13,15 +13,13 @@
 
 #include "map.h"
 
-#define TRAP_SIZE 4096
-
 struct trap {
 	int file;
 	/* Can be read, but not written. */
 	bool readable;
 	unsigned char *page;
 	/* What will be there. */
-	unsigned char image[TRAP_SIZE];
+	unsigned char image[PAGE_MAX];
 };
 
 static inline void trap_control(struct trap *trap, unsigned long request,
@@ -35,7 +33,7 @@ static inline struct uffdio_range trap_range(struct trap *trap)
 {
 	return (struct uffdio_range) {
 		.start = address(trap->page),
-		.len = TRAP_SIZE,
+		.len = page_size(),
 	};
 }
 
@@ -69,12 +67,12 @@ static inline void set_trap(struct trap *trap, bool readable)
 		skip("no write protection by userfaultfd: %s",
 		     strerror(errno));
 	trap->readable = readable;
-	trap->page = mmap(NULL, 2 * TRAP_SIZE, PROT_READ | PROT_WRITE,
+	trap->page = mmap(NULL, 2 * page_size(), PROT_READ | PROT_WRITE,
 			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	expect(trap->page != MAP_FAILED);
-	trap->page += TRAP_SIZE;
+	trap->page += page_size();
 	if (readable)
-		memcpy(trap->page, trap->image, TRAP_SIZE);
+		memcpy(trap->page, trap->image, page_size());
 	argument.range = trap_range(trap);
 	trap_control(trap, UFFDIO_REGISTER, &argument);
 	if (readable)
@@ -99,7 +97,7 @@ static inline void release_trap(struct trap *trap)
 	struct uffdio_copy copy = {
 		.dst = address(trap->page),
 		.src = address(trap->image),
-		.len = TRAP_SIZE,
+		.len = page_size(),
 	};
 
 	if (trap->readable)
