@@ -226,6 +226,15 @@ static inline void tap_report(const struct tap_case *test, int number,
 	fflush(stdout);
 }
 
+/* Returns why the device cannot be tested here, or NULL if it can. */
+static inline const char *tap_no_device(void)
+{
+	if (!access("/dev/syncmap", R_OK | W_OK))
+		return NULL;
+	return errno == ENOENT ? "no /dev/syncmap: load the module first" :
+	       "this user may not open /dev/syncmap: run as root";
+}
+
 /*
  * Runs the cases of a program and returns its exit code. An argument, if there
  * is one, is a part of the names of the cases to run.
@@ -235,13 +244,14 @@ static inline int tap_run(const struct tap_case *cases, int count,
 {
 	int verdict, planned = 0, number = 0, failed = 0, skipped = 0;
 	const char *filter = argc > 1 ? argv[1] : NULL;
+	const char *reason = tap_no_device();
 	int i;
 
 	for (i = 0; i < count; i++)
 		planned += !filter || strstr(cases[i].name, filter);
 	printf("TAP version 13\n");
-	if (access("/dev/syncmap", F_OK)) {
-		printf("1..0 # SKIP no /dev/syncmap: load the module first\n");
+	if (reason) {
+		printf("1..0 # SKIP %s\n", reason);
 		return TAP_SKIP;
 	}
 	printf("1..%d\n", planned);
