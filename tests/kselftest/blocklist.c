@@ -287,6 +287,7 @@ static void loaded_and_unloaded_under_traffic(void)
 	int *stop = shared_memory(sizeof(*stop));
 	int i, map;
 
+	need_loading();
 	need_blocklist();
 	for (i = 0; i < 2; i++)
 		spawn(send_steadily, stop, i);

@@ -584,6 +584,7 @@ static void loaded_and_unloaded_under_traffic(void)
 	int *stop = shared_memory(sizeof(*stop));
 	int i;
 
+	need_loading();
 	need_flows("");
 	for (i = 0; i < 2; i++)
 		spawn(send_steadily, stop, i);

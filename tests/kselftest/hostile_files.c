@@ -202,12 +202,6 @@ static void open_without_end(void *context, int number)
 		nap_ms(5);
 }
 
-static void need_loading(void)
-{
-	if (no_loading())
-		skip("%s", no_loading());
-}
-
 static void start_bombs(struct bomb *bomb)
 {
 	int i;

@@ -9,22 +9,21 @@
 
 #define MODULE "syncmap"
 
-/* The path of the module, from the environment; NULL if it is not known. */
+/* The path of the module, from the environment; NULL to leave it to modprobe. */
 static inline const char *module_path(void)
 {
 	return getenv("SYNCMAP_KO");
 }
 
-/* Why these tests cannot load modules here, or NULL if they can. */
-static inline const char *no_loading(void)
+/* Runs modprobe with @options and @parameters; returns whether it succeeded. */
+static inline bool run_modprobe(const char *options, const char *parameters)
 {
-	if (geteuid())
-		return "not root";
-	if (!module_path())
-		return "SYNCMAP_KO does not say where the module is";
-	if (access(module_path(), R_OK))
-		return "the module that SYNCMAP_KO names cannot be read";
-	return NULL;
+	char command[256];
+
+	snprintf(command, sizeof(command),
+		 "PATH=$PATH:/usr/sbin:/sbin; modprobe %s " MODULE " %s",
+		 options, parameters);
+	return !system(command);
 }
 
 static inline bool module_loaded(void)
@@ -32,9 +31,41 @@ static inline bool module_loaded(void)
 	return !access("/sys/module/" MODULE, F_OK);
 }
 
+/* A driver that is built into the kernel has no state of a module. */
+static inline bool module_built_in(void)
+{
+	return !access(DEVICE, F_OK) &&
+	       access("/sys/module/" MODULE "/initstate", F_OK);
+}
+
+/* Returns why these tests cannot load the module here, or NULL if they can. */
+static inline const char *no_loading(void)
+{
+	if (geteuid())
+		return "not root";
+	if (module_built_in())
+		return MODULE " is built into this kernel";
+	if (module_path())
+		return access(module_path(), R_OK) ?
+		       "the module that SYNCMAP_KO names cannot be read" : NULL;
+	/* This loads nothing, and busybox has it as well as kmod. */
+	if (!run_modprobe("-D", ">/dev/null 2>&1"))
+		return "SYNCMAP_KO is not set, and modprobe finds no " MODULE;
+	return NULL;
+}
+
+/* Skips the case if it cannot load the module. */
+static inline void need_loading(void)
+{
+	const char *reason = no_loading();
+
+	if (reason)
+		skip("%s", reason);
+}
+
 /*
- * Another module, which the case is skipped without: what the variable of the
- * environment names, or what the machinery has built.
+ * Opens another module: the file that the environment variable names, else @built,
+ * which the machinery builds, unless it is NULL. Skips the case if there is none.
  */
 static inline int open_module(const char *variable, const char *built)
 {
@@ -43,19 +74,25 @@ static inline int open_module(const char *variable, const char *built)
 
 	if (geteuid())
 		skip("not root");
-	file = open(path ? path : built, O_RDONLY | O_CLOEXEC);
+	if (!path)
+		path = built;
+	if (!path)
+		skip("%s does not name the other module", variable);
+	file = open(path, O_RDONLY | O_CLOEXEC);
 	if (file < 0)
-		skip("%s, which %s may name: %s", path ? path : built, variable,
+		skip("%s, which %s may name: %s", path, variable,
 		     strerror(errno));
 	return file;
 }
 
-/* 0 or -errno. */
+/* Returns 0 or -errno, which is -EIO whenever modprobe fails. */
 static inline int load_module(const char *parameters)
 {
-	int file = open(module_path(), O_RDONLY | O_CLOEXEC);
-	int ret;
+	int file, ret;
 
+	if (!module_path())
+		return run_modprobe("", parameters) ? 0 : -EIO;
+	file = open(module_path(), O_RDONLY | O_CLOEXEC);
 	if (file < 0)
 		return -errno;
 	ret = syscall(SYS_finit_module, file, parameters, 0) ? -errno : 0;
