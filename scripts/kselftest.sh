@@ -30,16 +30,33 @@ folder() {
 	cp -rp "$SOURCE/include" "$1/test_modules"
 }
 
+# sources FOLDER: its C files, without those that Kbuild makes.
+sources() { (cd "$1" && find . -name '*.[ch]' ! -name '*.mod.c' -printf '%P\n' | sort); }
+
+# Puts the folder into TREE.  Removes nothing there: a developer may have added tests.
 into_tree() {
-	local selftests=$TREE/tools/testing/selftests
+	local selftests=$TREE/tools/testing/selftests to dir file others
 	[ -e "$selftests/lib.mk" ] ||
 		die "TREE=$TREE is no source tree of a kernel: it has no" \
 			"tools/testing/selftests/lib.mk."
-	remove "$selftests/syncmap"
-	folder "$selftests/syncmap"
-	printf '%s\n' "The tests are in $selftests/syncmap." \
-		"On a machine that has syncmap loaded, run them there:" \
-		"  make -C $selftests TARGETS=syncmap run_tests"
+	to=$selftests/syncmap
+	stage=$(mktemp -d)
+	trap 'rm -rf "$stage"' EXIT
+	folder "$stage"
+	while read -r dir; do
+		{ mkdir -p "$to/$dir" 2>/dev/null && [ -w "$to/$dir" ]; } ||
+			die "TREE=$TREE cannot be written: the tests belong into" \
+				"$to${dir:+/$dir}." "Make that folder writable, or name a copy of the tree."
+	done < <(cd "$stage" && find . -type d -printf '%P\n')
+	while read -r file; do
+		cmp -s "$stage/$file" "$to/$file" || cp -f "$stage/$file" "$to/$file"
+	done < <(cd "$stage" && find . -type f -printf '%P\n')
+	printf '%s\n' "The tests are in $to." \
+		"On a machine that has syncmap loaded, run them there, as root:" \
+		"  make -C $selftests TARGETS=syncmap run_tests" \
+		"They unload syncmap and load it again, so maps with names are lost."
+	others=$(comm -13 <(sources "$stage") <(sources "$to") | paste -sd ' ')
+	[ -z "$others" ] || say "Left as they are, since they are not syncmap's: $others"
 }
 
 build() {
@@ -79,13 +96,30 @@ skipped() {
 	grep -q '^ok .*# SKIP' "$out/run" && ! grep -E '^not ok|^ok [^#]*$' "$out/run"
 }
 
-# What a folder has of this.
+# Whether a folder has all of these.
 has() {
 	local dir=$1 one
 	shift
 	for one; do [ -e "$dir/$one" ] || { say "$dir has no $one" && return 1; }; done
 }
 untouched() { diff -r "$out/before" "$out/tree/tools/testing/selftests/syncmap"; }
+
+# A second run, into a folder with an added file and a changed one.
+added() {
+	local to=$out/tree/tools/testing/selftests/syncmap
+	say '// mine' >"$to/mine.c"
+	say '// changed' >>"$to/abi.c"
+	TREE=$out/tree "$SCRIPTS/kselftest.sh" >"$out/second" && cat "$out/second" &&
+		grep -q "not syncmap's: mine.c\$" "$out/second" && rm "$to/mine.c" && untouched
+}
+
+refuses_unwritable() {
+	local said
+	said=$(TREE=$out/tree bwrap --bind / / --dev-bind /dev /dev \
+		--ro-bind "$out/tree" "$out/tree" "$SCRIPTS/kselftest.sh" 2>&1) && return 1
+	say "$said"
+	[[ $said == "syncmap: TREE=$out/tree cannot be written"* ]]
+}
 
 # The parts of a tree that its selftests are made with.
 part_of_tree() {
@@ -96,14 +130,16 @@ part_of_tree() {
 	(cd "$tree" && cp -r --parents Makefile scripts/subarch.include \
 		tools/testing/selftests/{Makefile,lib.mk,kselftest,run_kselftest.sh} \
 		tools/testing/selftests/{kselftest.h,kselftest_harness.h,x86} "$out/tree")
-	TREE=$out/tree into_tree
-	cp -r "$out/tree/tools/testing/selftests/syncmap" "$out/before"
+	TREE=$out/tree "$SCRIPTS/kselftest.sh" &&
+		cp -r "$out/tree/tools/testing/selftests/syncmap" "$out/before"
 }
 
 tree_tests() {
 	local o made where
-	printf "%s\n" "TAP version 13" "1..14"
+	printf "%s\n" "TAP version 13" "1..16"
 	check "the folder is put into a tree" part_of_tree
+	check "a second time, what was added there stays" added
+	check "a tree that cannot be written is refused" refuses_unwritable
 	for o in '' O=/objects; do
 		made=$out/tree/tools/testing/selftests
 		where=" in the tree"
