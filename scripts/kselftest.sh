@@ -104,6 +104,22 @@ has() {
 }
 untouched() { diff -r "$out/before" "$out/tree/tools/testing/selftests/syncmap"; }
 
+# Lists the programs for a cross compiler that, like those for other machines, does
+# not know -m32.
+listed_by_cross() {
+	printf '%s\n' '#!/bin/sh' 'case " $* " in *" -m32 "*) exit 1 ;; esac' \
+		'exec gcc "$@"' >"$out/objects/cross-gcc"
+	chmod 755 "$out/objects/cross-gcc"
+	in_root --ro-bind "$out/tree" /tree --ro-bind "$out/objects" /objects -- \
+		make -s -C /tree/tools/testing/selftests/syncmap OUTPUT=/objects \
+		COLLECTION=syncmap USERLDFLAGS=-static CROSS_COMPILE=/objects/cross- \
+		emit_tests
+}
+none_of_32_bits() {
+	listed_by_cross >"$out/listed" && grep -x syncmap:abi "$out/listed" &&
+		! grep _32 "$out/listed"
+}
+
 # A second run, into a folder with an added file and a changed one.
 added() {
 	local to=$out/tree/tools/testing/selftests/syncmap
@@ -136,10 +152,11 @@ part_of_tree() {
 
 tree_tests() {
 	local o made where
-	printf "%s\n" "TAP version 13" "1..16"
+	printf "%s\n" "TAP version 13" "1..17"
 	check "the folder is put into a tree" part_of_tree
 	check "a second time, what was added there stays" added
 	check "a tree that cannot be written is refused" refuses_unwritable
+	check "no programs of 32 bits where the compiler has none" none_of_32_bits
 	for o in '' O=/objects; do
 		made=$out/tree/tools/testing/selftests
 		where=" in the tree"
