@@ -71,6 +71,7 @@ script() {
 }
 machinery() { script "test machinery" selftest; }
 planted() { script "planted bugs" planted; }
+verbs() { script verbs verbs; }
 tree() {
 	script "kselftest in a tree" kselftest test
 	script "all of it in a tree" tree-test
@@ -219,7 +220,7 @@ instructions() {
 
 # The places and parts of a run, in order.
 full=(host:model host:tools uml:kunit uml:faults uml:torture qemu:kselftest
-	qemu:modules qemu:examples qemu:instructions host:tree host:packages)
+	qemu:modules qemu:examples qemu:instructions host:verbs host:tree host:packages)
 declare -A TITLES=([machinery]="Tests of the test machinery"
 	[model]="Model on the host" [tools]="Tests of the tools"
 	[kunit]="KUnit suites" [faults]="Failures and fuzzing"
@@ -227,6 +228,7 @@ declare -A TITLES=([machinery]="Tests of the test machinery"
 	[modules]="Modules and tools"
 	[examples]="Examples of the documentation"
 	[instructions]="Bounds of executed instructions"
+	[verbs]="Verbs of the Makefile"
 	[tree]="In the source tree of a kernel" [planted]="Planted bugs"
 	[packages]="Packages on a clean machine")
 
