@@ -15,6 +15,12 @@ said=$("${private[@]}" 2>&1) || case $said in
 	die "The root folder of this system is no mount point, as in a plain chroot:" \
 		"nothing can be mounted here for syncmap alone. On the host, make it one" \
 		"before you enter it: mount --bind FOLDER FOLDER; chroot FOLDER" ;;
+*)
+	as_root || die "This user may not create user namespaces, in which all tools run here." \
+		"In a chroot the kernel permits none: run as root there, or use a container" \
+		"(systemd-nspawn). Elsewhere they may be switched off: see the sysctls" \
+		"user.max_user_namespaces, kernel.unprivileged_userns_clone and" \
+		"kernel.apparmor_restrict_unprivileged_userns." ;;
 esac
 
 missing=()

@@ -90,6 +90,17 @@ explain() {
 	die "mmdebstrap could not make the $what; the log is" "$log"
 }
 
+# may_map: whether this user may have a namespace with ids of its own.  Where that is
+# refused, unshare leaves a process behind, which would keep our locks.
+may_map() {
+	local pid status=0
+	setsid unshare --map-root-user --map-auto true 2>/dev/null &
+	pid=$!
+	wait "$pid" || status=$?
+	kill -9 -- "-$pid" 2>/dev/null || true
+	return "$status"
+}
+
 make_cache
 root=$(root_dir)
 if [ -d "$root" ]; then
@@ -99,7 +110,7 @@ fi
 begin_setup
 if ! [ -d "$root" ]; then
 	if ! as_root; then
-		unshare --map-root-user --map-auto true 2>/dev/null ||
+		may_map ||
 			die "This user may not create user namespaces with their own user ids," \
 				"which the $what needs. Run as root, or allow them:" \
 				"user namespaces must be enabled (sysctl user.max_user_namespaces)" \

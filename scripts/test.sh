@@ -268,7 +268,7 @@ run_part() {
 
 # The stock kernel that a kernel of our own is made of is Debian 13's in any case.
 roots() {
-	TOOLCHAIN='' "$SCRIPTS/root.sh"
+	TOOLCHAIN='' "$SCRIPTS/root.sh" || return
 	[ -z "${TOOLCHAIN:-}" ] || "$SCRIPTS/root.sh"
 }
 
