@@ -184,6 +184,8 @@ show_times() {
 # the newest first.  With newer ones it may build as well.
 OLDEST_SERIES=7.2
 TRIED_SERIES='7.3 7.2'
+# series_of RELEASE: "7.3" of "7.3.10+deb13.1-cloud-amd64", or of "7.3~rc1-amd64".
+series_of() { sed -nE 's/^([0-9]+\.[0-9]+).*/\1/p' <<<"$1"; }
 is_supported() {
 	[[ $1 =~ ^[0-9]+\.[0-9]+$ ]] &&
 		[ "$(printf '%s\n' "$OLDEST_SERIES" "$1" | sort -V | head -n 1)" = "$OLDEST_SERIES" ]

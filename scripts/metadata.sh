@@ -7,7 +7,7 @@
 # make finds by itself, in /var/lib/syncmap/kernels for root and in the cache for
 # anybody else.  Runs on the Debian 13 whose kernel it is: its compilers are those
 # that the kernel was built with.  metadata.sh --check RELEASE only says what is
-# missing for that.
+# missing for that, and what to tell DKMS afterwards.
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -18,8 +18,24 @@ checks=
 [ "${1:-}" != --check ] || { checks=1 && shift; }
 release=${1:-${RELEASE:-$(uname -r)}}
 headers=/usr/src/linux-headers-$release
-series=$(cut -d. -f1,2 <<<"${release%%[+-]*}")
+series=$(series_of "$release")
 tarball=/usr/src/linux-source-$series.tar.xz
+
+# What is to be said when nothing is missing any more.
+afterwards=()
+[ -z "$checks" ] || afterwards=("Then say: sudo dkms autoinstall -k $release")
+
+# unsuitable SENTENCE: no module can be built for this kernel; which ones there are.
+unsuitable() {
+	local flavour=${release#*-}
+	[[ $flavour =~ ^((cloud|rt)-)?(amd64|arm64)$ ]] || flavour=$MACHINE
+	local ways=("With trixie-backports in apt's sources, this installs one that is:"
+		"  sudo apt-get install linux-image-$flavour/trixie-backports \\"
+		"    linux-headers-$flavour/trixie-backports linux-source/trixie-backports")
+	[ -n "$checks" ] || ways+=(
+		"Or name another that is here with RELEASE=<release>: ls /usr/src/linux-headers-*")
+	die "$1" "${ways[@]}"
+}
 
 # Packages that are missing, by what they bring.
 packages=()
@@ -38,8 +54,7 @@ check_machine() {
 		die "This is for kernels of Debian, which this machine has not." \
 			"For any other see docs/install.md."
 	is_supported "$series" ||
-		die "Linux $release is older than $OLDEST_SERIES, which syncmap needs." \
-			"Name another with RELEASE=<release>: ls /usr/src/linux-headers-*"
+		unsuitable "syncmap needs Linux $OLDEST_SERIES or newer, which $release is not."
 	want_file "$headers/.config" "linux-headers-$release"
 	want_file "$tarball" "linux-source-$series"
 	want_file /usr/include/libelf.h libelf-dev
@@ -65,25 +80,27 @@ check_machine() {
 			"  sudo apt-get install --no-install-recommends \\" \
 			"    ${packages[*]}" \
 			"Kernels with Rust, and their source, are in trixie-backports: it must be" \
-			"in apt's sources. Not with -t: compilers must be those of Debian 13."
+			"in apt's sources. Not with -t: compilers must be those of Debian 13." \
+			"${afterwards[@]}"
 }
 
 # The headers are of this very version, and so must be the source.
 check_versions() {
 	local of_headers of_source
 	grep -qx CONFIG_RUST=y "$headers/.config" ||
-		die "Linux $release is built without Rust; syncmap needs a kernel that has it." \
-			"In trixie-backports those from 7.2 on have it."
+		unsuitable "syncmap needs a kernel with Rust, and Linux $release is built without."
 	of_headers=$(installed "linux-headers-$release")
 	of_source=$(installed "linux-source-$series")
 	[ "$of_headers" = "$of_source" ] ||
 		die "The headers of Linux $release are of version $of_headers," \
 			"but linux-source-$series is ${of_source:-not installed}. Upgrade them together:" \
 			"  sudo apt-get install linux-source-$series=$of_headers" \
-			"or, if that is no longer there, the kernel, its headers and the source."
+			"or, if that is no longer there, the kernel, its headers and the source." \
+			"${afterwards[@]}"
 	find_rustc "$headers/.config" ||
 		die "The Rust compiler is $HAVE, but Linux $release was built with $WANT." \
-			"Install Debian 13's package rustc, or name another with RUSTC=<path>."
+			"Install Debian 13's package rustc, or name another with RUSTC=<path>." \
+			"${afterwards[@]}"
 }
 
 # unpack: what the Rust crates and the tools are made of; of drivers and the like
@@ -108,7 +125,7 @@ prepare() {
 	prepare_args "$release"
 	# Whatever make runs us (dkms, make kernel-metadata) has flags of its own.
 	env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u KERNELRELEASE -u O -u M -u CC -u LLVM \
-		make -C "$stage/source" O="$stage/build" RUSTC="$RUSTC" "${PREPARE[@]}"
+		-u ARCH make -C "$stage/source" O="$stage/build" RUSTC="$RUSTC" "${PREPARE[@]}"
 	survived "$release" "$headers/.config" "$stage/build/.config"
 }
 

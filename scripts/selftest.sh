@@ -256,9 +256,20 @@ series "of another flavour" amd64 "7.3 7.3.4+deb13-amd64 7.3.4-1~bpo13+1"
 series "one whose newest source is too new" rt-amd64 \
 	"7.2 7.2.9+deb13-rt-amd64 7.2.9-1~bpo13+1"
 series "without its source" cloud-arm64
+# of_series RELEASE WANT
+of_series() {
+	# shellcheck disable=SC2016 # expanded by that shell
+	result "$(bash -c '. "$1/lib.sh" && series_of "$2"' sh "$scripts" "$1")" "$2" \
+		"series: of $1"
+}
+of_series 7.3.10+deb13.1-cloud-amd64 7.3
+of_series 7.10.1-rt 7.10
+of_series 7.4~rc3-amd64 7.4
+of_series 7.4-rc3 7.4
+of_series nonsense ""
 # Each verb of the Makefile is in make help, and no other.
 verbs=$(sed -n '/^\.PHONY:/,/[^\\]$/p' "$scripts/../Makefile" |
-	sed 's/^\.PHONY://; s/\\$//' | tr -s ' \t' '\n' | sed '/^$/d; /^modules$/d' | sort)
+	sed 's/^\.PHONY://; s/\\$//' | tr -s '[:blank:]' '\n' | sed '/^$/d; /^modules$/d' | sort)
 result "$("$scripts/help.sh" | sed -n 's/^make \([a-z][a-z_-]*\).*/\1/p' | sort | paste -sd,)" \
 	"$(paste -sd, <<<"$verbs")" "help: names all verbs"
 result "$("$scripts/help.sh" | awk 'length > 80')" "" "help: fits into 80 columns"
