@@ -3,9 +3,10 @@
 #
 # installed.sh RELEASE: says so if syncmap is installed for that kernel more than once,
 # by hand and by DKMS: modprobe takes one of them, and it may be the older one.
+# Does not source lib.sh, which stops on machines that the module is not for.
 
-# shellcheck source=scripts/lib.sh
-. "$(dirname "$0")/lib.sh"
+set -euo pipefail
+export LC_ALL=C
 
 folder=${INSTALL_MOD_PATH:-}/lib/modules/$1
 modules=()
