@@ -12,6 +12,12 @@ kernel-metadata:
 dkms deb dist install kselftest tree:
 	@scripts/$@.sh
 
+syncmapctl:
+	@scripts/install.sh build
+
+uninstall:
+	@scripts/install.sh uninstall
+
 test-packages:
 	@scripts/packages.sh
 
@@ -37,6 +43,6 @@ clean-cache:
 	@echo "syncmap: There is no verb $@ here: make help names them." >&2; exit 2
 
 .DEFAULT_GOAL := modules
-.PHONY: modules modules_install install clean kernel-metadata dkms deb dist \
-	kselftest tree test-packages guest run test test-all torture mutants matrix bench \
+.PHONY: modules modules_install syncmapctl install uninstall clean kernel-metadata \
+	dkms deb dist kselftest tree test-packages guest run test test-all torture mutants matrix bench \
 	check docs help tools update-kernel clean-cache

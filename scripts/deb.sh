@@ -26,8 +26,9 @@ cp -r tools/packages/debian "$tree"
 
 # The rest as make install does it, with a command that is static.
 "$SCRIPTS/root.sh" >&2
-SYNCMAPCTL=$("$SCRIPTS/tools.sh" | tail -n 1)/syncmapctl DESTDIR=$tree/installed \
-	PREFIX=/usr "$SCRIPTS/install.sh" >&2
+tools=$("$SCRIPTS/tools.sh" | tail -n 1)
+SYNCMAPCTL=$tools/syncmapctl DESTDIR=$tree/installed PREFIX=/usr \
+	"$SCRIPTS/install.sh" >&2
 
 cat >"$tree/debian/changelog" <<END
 syncmap ($version) unstable; urgency=medium

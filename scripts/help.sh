@@ -31,8 +31,11 @@ make tools          build syncmapctl, the program for named maps, from tools/
 make                build the modules for your own kernel, KDIR
 make modules_install
                     install them there (as root)
+make syncmapctl     build syncmapctl with cargo alone, for make install
 make install        install syncmapctl, headers, library and manuals below
-                    DESTDIR and PREFIX (/usr/local); takes cargo
+                    DESTDIR and PREFIX (/usr/local); takes cargo, if make
+                    syncmapctl has not built it
+make uninstall      remove them from there
 make kernel-metadata
                     for Debian's kernels: make what its headers packages lack
 make dkms           have dkms build and install the module (as root)

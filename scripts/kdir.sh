@@ -21,6 +21,7 @@ clean() {
 		-name '*.rmeta' -o -name '.*.cmd' -o -name '.*.o' -o -name '.*.d' -o \
 		-name '*.d' -o -name Module.symvers -o -name modules.order -o \
 		-path "$SOURCE/examples.rs" -o -path "$built" \) -exec rm -f {} +
+	rm -rf "$SOURCE/tools/target"
 }
 
 # problem SENTENCE LINE...: one more thing that is wrong, and the way out.

@@ -91,9 +91,8 @@ case ${1:-build} in
 make)
 	build
 	printf '%s\n' "syncmapctl is here, static, for any $KARCH machine:" \
-		"  $out/bin/syncmapctl" "To install it with its manual, as root:" \
-		"  install $out/bin/syncmapctl /usr/local/sbin" \
-		"  install -m 644 -D docs/syncmapctl.8 -t /usr/local/share/man/man8"
+		"  $out/bin/syncmapctl" "To install it, with its manual and the headers:" \
+		"  sudo make install SYNCMAPCTL=$out/bin/syncmapctl"
 	;;
 build)
 	build
