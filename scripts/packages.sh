@@ -46,7 +46,12 @@ in_machine() {
 		--bind "$CACHE/cargo" /root/.cargo \
 		--ro-bind "$out/packages" /packages --ro-bind "$SOURCE" /checkout -- "$@"
 }
-inside() { in_machine sh -euc "$1"; }
+# inside SCRIPT [ARGUMENT...]
+inside() {
+	local script=$1
+	shift
+	in_machine sh -euc "$script" sh "$@"
+}
 
 make_machine() {
 	local root=$CACHE/root-$MACHINE_KEY suite
@@ -161,7 +166,27 @@ beside() {
 	installed_by_hand >"$out/beside" 2>&1 || { cat "$out/beside" && return 1; }
 	cat "$out/beside"
 	grep "There are 2 modules syncmap for Linux $release" "$out/beside" &&
-		grep "/updates/dkms/syncmap.ko" "$out/beside" || return
+		grep "/updates/dkms/syncmap.ko" "$out/beside"
+}
+
+# The package installed over that one by hand, which is of the same version.
+over_by_hand() {
+	inside "apt-get -y remove syncmap-dkms
+		ls /lib/modules/$release/updates/syncmap.ko*
+		apt-get -y --no-install-recommends install /packages/syncmap-dkms_*.deb
+		dkms status syncmap | grep '$release.*: installed'"
+}
+
+# When a kernel is installed, with one by hand for it.
+headers_by_hand() {
+	inside "dkms uninstall syncmap/$version -k $release
+		ls /lib/modules/$release/updates/syncmap.ko*
+		/etc/kernel/header_postinst.d/dkms $release
+		dkms status syncmap | grep '$release.*: installed'"
+}
+
+# It is put back when DKMS's goes.
+put_back() {
 	inside "rm /lib/modules/$release/updates/syncmap.ko*; rm -r /home/user
 		depmod $release"
 }
@@ -169,15 +194,120 @@ beside() {
 dkms_by_hand() {
 	inside "make -C /home/user/syncmap dkms RELEASE=$release
 		dkms status syncmap | grep '$release.*: installed'
-		rm -f /lib/modules/$release/updates/syncmap.ko*
-		depmod $release
 		dkms remove syncmap/$version -k $release
+		ls /lib/modules/$release/updates/syncmap.ko*
 		dkms build syncmap/$version -k $release
 		dkms install syncmap/$version -k $release
 		dkms status syncmap | grep '$release.*: installed'
 		dkms remove syncmap/$version --all
 		rm -r /usr/src/syncmap-$version /home/user /var/lib/syncmap
-		rm -f /lib/modules/$release/updates/syncmap.ko*"
+		rm /usr/share/dkms/modules_to_force_install/syncmap
+		rm /lib/modules/$release/updates/syncmap.ko*"
+}
+
+# says RELEASE WORDS [MACHINE]: what the package says, when it is configured, of the
+# running kernel; nothing is built meanwhile.
+says() {
+	# shellcheck disable=SC2016 # expanded on the machine
+	inside 'release=$1 words=$2
+		mkdir -p /root/as
+		cat >/root/as/uname <<END
+#!/bin/sh
+case "\$1" in
+-r) echo $release ;;
+-m) echo ${3:-$(uname -m)} ;;
+*) exec /usr/bin/uname "\$@" ;;
+esac
+END
+		chmod +x /root/as/uname
+		made=
+		[ -e "/lib/modules/$release" ] || made=/lib/modules/$release
+		[ -z "$made" ] || mkdir "$made"
+		touch /etc/dkms/no-autoinstall
+		status=0
+		PATH=/root/as:$PATH TIMEOUT=0 /var/lib/dpkg/info/syncmap-dkms.postinst \
+			configure >/root/said 2>&1 || status=$?
+		rm /etc/dkms/no-autoinstall
+		[ -z "$made" ] || rmdir "$made"
+		cat /root/said
+		[ "$status" -eq 0 ]
+		grep -q "There is no module syncmap for the running kernel, $release" /root/said
+		grep -F -- "$words" /root/said' "$@"
+}
+# It cannot be had for this kernel, and nothing is said that would not help.
+says_never() {
+	says "$@" && inside '! grep "dkms autoinstall" /root/said'
+}
+# Nothing is missing, but the build has failed.
+says_failed() {
+	inside "dkms uninstall syncmap/$version -k $release
+		touch /var/lib/syncmap/$release.log" &&
+		says "$release" "its build has failed: see /var/lib/syncmap/$release.log" &&
+		inside "rm /var/lib/syncmap/$release.log" &&
+		says "$release" "Nothing is missing. Say: sudo dkms autoinstall -k $release" &&
+		inside "dkms install syncmap/$version -k $release"
+}
+
+# Without the headers of a kernel, the test of the module has nothing to test.
+skips() {
+	# shellcheck disable=SC2016 # expanded on the machine
+	inside 'mkdir /root/headers
+		mv /usr/src/linux-headers-* /root/headers
+		status=0
+		sh /packages/source/debian/tests/modules || status=$?
+		mv /root/headers/* /usr/src
+		rmdir /root/headers
+		[ "$status" -eq 77 ]'
+}
+
+# refused NAME WORDS COMMAND...: what it says goes to a file of that name.
+refused() {
+	local said=$out/$1 words=$2
+	shift 2
+	! "$@" >"$said" 2>&1 || return
+	cat "$said"
+	grep -q -- "$words" "$said"
+}
+
+# make dist, in a copy inside another repository, and in a clone of another user's.
+no_dist() {
+	local here=$out/no-dist
+	remove "$here"
+	mkdir "$here"
+	tar -C "$here" -xf "$out/dist" || return
+	git init -q "$here" || return
+	refused inside "a copy of the source inside another git repository" \
+		"$here/syncmap-$version/scripts/dist.sh" || return
+	git init -q "$here/syncmap-$version" && chown -R 1000:1000 "$here" || return
+	refused theirs "dubious ownership" env -u SUDO_UID GIT_CONFIG_GLOBAL=/dev/null \
+		GIT_CONFIG_SYSTEM=/dev/null "$here/syncmap-$version/scripts/dist.sh" || return
+	remove "$here"
+}
+
+# Built by a user with cargo, wherever that puts it; installed by root, who has none.
+user_builds() {
+	# shellcheck disable=SC2016 # expanded on the machine
+	inside 'rm -rf /home/user && mkdir /home/user
+		cp -r /root/dist /home/user/syncmap
+		cp -r /root/.cargo /home/user/.cargo
+		chown -R 1000:1000 /home/user
+		cd /home/user/syncmap
+		PATH=/usr/bin setpriv --reuid 1000 --regid 1000 --clear-groups env \
+			HOME=/home/user TMPDIR=/home/user CARGO_TARGET_DIR=/home/user/elsewhere \
+			CARGO_BUILD_TARGET="$(rustc -vV | sed -n "s/^host: //p")" make syncmapctl
+		mv /usr/bin/cargo /root/cargo.away
+		status=0
+		make install PREFIX=/usr/local || status=$?
+		mv /root/cargo.away /usr/bin/cargo
+		[ "$status" -eq 0 ]
+		/usr/local/sbin/syncmapctl --version
+		find . -user root
+		[ -z "$(find . -user root)" ]
+		make clean
+		[ ! -e tools/target ]
+		make uninstall
+		[ -z "$(find /usr/local -name "*syncmap*")" ]
+		rm -r /home/user'
 }
 
 # The tarball is the same twice, and all that make install takes besides is cargo.
@@ -195,7 +325,10 @@ from_dist() {
 			dpkg-deb --fsys-tarfile /packages/${package}_*.deb | tar -t |
 				sed "/\/\$/d; /share\/doc/d; s/\.gz\$//; s/vendor-completions/site-functions/"
 		done | sort >/root/packaged
-		cd /root/staged && find . -type f | sort | diff /root/packaged -'
+		[ ! -e /root/dist/tools/target ]
+		cd /root/staged && find . -type f | sort | diff /root/packaged -
+		make -C /root/dist uninstall DESTDIR=/root/staged PREFIX=/usr
+		[ -z "$(find . -type f)" ]'
 }
 
 # Tags that are not for packages of a project's own are left out in lint.tags.
@@ -206,21 +339,48 @@ lint() {
 			/packages/*.deb'
 }
 
+# The package builds for all kernels, the older one first: of $other, which lacks its
+# source, and $release, it can be built for one.
+two_kernels() {
+	inside "TIMEOUT=0 ARCH=mips apt-get -y --no-install-recommends --reinstall \
+			install /packages/syncmap-dkms_*.deb >/root/said 2>&1 || {
+			cat /root/said
+			exit 1
+		}
+		cat /root/said
+		grep 'not built for Linux $other; the reasons are in $reasons' /root/said
+		grep 'linux-source-$series' $reasons
+		! dkms status syncmap | grep '$other.*: installed' || exit 1
+		dkms status syncmap | grep '$release.*: installed'"
+}
+
 # A kernel that comes later, of another series; at first without its source, so that
 # nothing can be built for it.
 upgrading() {
-	local series other source make_log=/var/lib/dkms/syncmap/$version/build/make.log
-	read -r series other source < <(others)
+	local series='' other='' source='' reasons
+	read -r series other source < <(others) || true
+	if [ -z "$other" ]; then
+		say "      skipped: apt has no kernel of another series than that of $release"
+		return
+	fi
+	reasons=/var/lib/syncmap/$other.log
 	check "the headers of $other alone hold nothing up" in_machine apt-get -y \
 		--no-install-recommends install "linux-headers-$other"
-	check "nor does dkms" inside "dkms autoinstall -k $other
+	check "nor does dkms, which names the log" inside "
+		dkms autoinstall -k $other >/root/said 2>&1 || { cat /root/said && exit 1; }
+		cat /root/said
+		grep '$reasons' /root/said
 		! dkms status syncmap | grep '$other.*: installed'"
-	check "the log says why, and what to do" inside "grep 'linux-source-$series' $make_log
-		grep 'dkms install syncmap/$version -k $other' $make_log"
+	check "the log says why, and what to do" inside "grep 'linux-source-$series' $reasons
+		grep 'dkms install syncmap/$version -k $other' $reasons"
+	check "both at once: one is built, and the log of the other stays" two_kernels
+	check "if it runs, the package says what is missing" says "$other" \
+		"Then say: sudo dkms autoinstall -k $other"
 	check "with the source it is built" inside "apt-get -y --no-install-recommends \
 			install linux-source-$series=$source
 		dkms autoinstall -k $other
-		dkms status syncmap | grep '$other.*: installed'"
+		dkms status syncmap | grep '$other.*: installed'
+		! test -e $reasons"
 	check "and still is for $release" inside \
 		"dkms status syncmap | grep '$release.*: installed'"
 }
@@ -231,19 +391,30 @@ using() {
 	check "the tests that come with the packages" inside \
 		'apt-get -y --no-install-recommends install autopkgtest
 		autopkgtest --no-built-binaries /packages/source -- null'
+	check "that of the module is skipped where no kernel is" skips
+	check "of a kernel that is too old, the package says which to install" \
+		says_never 6.12.48+deb13-amd64 linux-image-amd64/trixie-backports
+	check "and nothing that fails, on a machine that it is not for" \
+		says_never 7.3.4+deb13-riscv64 "not built for riscv64" riscv64
+	check "of a build that has failed, it names the log" says_failed
 }
 
 removing() {
 	check "a module by hand beside it is reported" beside
+	check "the package is installed over a module by hand" over_by_hand
+	check "and so is a kernel" headers_by_hand
 	check "the packages are purged" inside \
 		'cp -a /var/lib/syncmap /root/kept
 		apt-get -y purge syncmap-dkms libsyncmap-dev syncmapctl'
+	check "the module by hand is put back" put_back
 	check "and nothing is left" no_traces
 	inside 'mv /root/kept /var/lib/syncmap'
 	check "make, and make modules_install" by_hand
 	check "make dkms, and dkms by hand; and removed by hand" dkms_by_hand
 	check "and nothing is left of that" no_traces
 	check "make dist, and make install from it, are what the packages have" from_dist
+	check "make dist names what git refuses, or finds instead" no_dist
+	check "make syncmapctl, as a user, before make install" user_builds
 }
 
 prepare() {
@@ -261,7 +432,7 @@ packages() {
 	source=$(of_headers "$release")
 	check "headers and source of a stock kernel" in_machine apt-get -y \
 		--no-install-recommends install "linux-headers-$release" \
-		"linux-source-${release%.*}=$source" udev kmod
+		"linux-source-$(series_of "$release")=$source" udev kmod
 	# Which the package of the kernel does, and dkms wants to see done.
 	check "its list of modules" in_machine depmod "$release"
 	check "syncmap-dkms and the others are installed" inside \
