@@ -44,5 +44,5 @@ clean-cache:
 
 .DEFAULT_GOAL := modules
 .PHONY: modules modules_install syncmapctl install uninstall clean kernel-metadata \
-	dkms deb dist kselftest tree test-packages guest run test test-all torture mutants matrix bench \
-	check docs help tools update-kernel clean-cache
+	dkms deb dist kselftest tree test-packages guest run test test-all torture \
+	mutants matrix bench check docs help tools update-kernel clean-cache
