@@ -51,12 +51,19 @@ What they take on two cores: the first time, each after the one above, and
 again; what that downloads; what is in the cache then, and where the logs are:
 
                 first    again  download   cache  logs
-run             6 min     25 s    600 MB  5.0 GB  *.log, work-*/run/*.log
-test           12 min    5 min    100 MB  6.0 GB  work-*/*/output.log
-test-all       60 min   40 min    300 MB  9.0 GB  work-*/*/output.log
+run             4 min     25 s    600 MB  5.0 GB  *.log, work-*/run/*.log
+guest           1 min     15 s         -  5.0 GB  work-*/guest/*.log
+test            7 min    4 min    100 MB  5.3 GB  work-*/*/output.log
+kselftest       3 min    3 min         -  5.3 GB  work-*/kselftest/*.log
+test-all       60 min   45 min    300 MB  9.0 GB  work-*/*/output.log
+test-packages  15 min   15 min     50 MB  9.0 GB  work-*/packages/*.log
 check           8 min    4 min     10 MB  9.2 GB  work-*/check.log
+torture        11 min   11 min         -  9.2 GB  work-*/torture*/*.log
+mutants          4 h      4 h          -   10 GB  work-*/mutants/
 bench          60 min   45 min    200 MB   11 GB  bench.log
-matrix        100 min   60 min    900 MB   20 GB  work-*/matrix/*.log
+matrix          2 h    100 min    900 MB   20 GB  work-*/matrix/*.log
+docs, tools     1 min     10 s         -  5.3 GB  work-*/tools/*.log
+deb, dist, tree, syncmapctl: less than a minute
 
 Variables (make VARIABLE=value ...):
 KDIR            build folder of a Rust-enabled kernel
