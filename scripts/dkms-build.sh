@@ -17,7 +17,7 @@ release=$1 kdir=$2 log=$3
 source=$(cd "$(dirname "$0")/.." && pwd -P)
 unset ARCH TIMEOUT TOOLCHAIN
 
-# forget_gone: the logs of kernels that are no longer installed.
+# forget_gone: removes the logs of kernels that are no longer installed.
 forget_gone() {
 	local one gone
 	for one in "$(dirname "$log")"/[0-9]*.log; do

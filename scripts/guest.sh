@@ -7,7 +7,7 @@
 # longer than SECONDS.  Leaves console.log, output.log and verdict.log in DIR.  With
 # TERMINAL set, the job has the terminal that this is called with, and output.log is
 # empty.
-# APPEND goes to the command line of the kernel, but for stock ones.
+# APPEND is added to the command line of a kernel of our own.
 # With ICOUNT set, there is one processor, whose clock counts instructions; with
 # PROFILE as well, DIR/plugin.so counts them by address, into DIR/profile.
 

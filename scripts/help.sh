@@ -78,7 +78,7 @@ KERNEL          the series to run on, from 7.2 on (default: the newest that
                 Debian lists, and that syncmap builds for)
 FLAVOUR         cloud, rt, or amd64 (or arm64, arm64-16k) (default: cloud); or
                 debug, a kernel that checks everything, slowly
-KERNELS         series for make matrix (default: those that were tried)
+KERNELS         series for make matrix (default: those that Debian lists)
 FLAVOURS        what make matrix runs (default: all)
 TIME            minutes that make torture takes (default: 10)
 UML=kunit       run it on User Mode Linux, at native speed
@@ -87,8 +87,8 @@ TOOLCHAIN       newest: the kernel and the compilers of Debian's testing suite,
 TIMEOUT         seconds a guest may take
 ONLY            the one part of the tests to run, or some: model, tools, kunit,
                 faults, torture, kselftest, modules, examples, instructions,
-                tree, packages (planted, with FLAVOUR=debug); or instructions,
-                kernel, host or syscall, those of the bench
+                verbs, tree, packages (planted, with FLAVOUR=debug); or, of the
+                bench, instructions, kernel, host or syscall
 LONG=1          more of what takes long: a million keys through syncmapctl
 CPUS            threads of the bench, and processors of its kernel, a power of
                 two (default: 2)

@@ -12,7 +12,7 @@ private=(unshare --mount true)
 as_root || private=(unshare --map-root-user --mount true)
 said=$("${private[@]}" 2>&1) || case $said in
 *propagation*)
-	die "The root folder of this system is no mount point, as in a plain chroot:" \
+	die "The root folder of this system is not a mount point, as in a plain chroot:" \
 		"nothing can be mounted here for syncmap alone. On the host, make it one" \
 		"before you enter it: mount --bind FOLDER FOLDER; chroot FOLDER" ;;
 *)

@@ -15,7 +15,7 @@
 
 verb=${1:-install}
 prefix=${PREFIX:-/usr/local}
-[[ $prefix == /* ]] || die "PREFIX=$prefix is no absolute path."
+[[ $prefix == /* ]] || die "PREFIX=$prefix is not an absolute path."
 to=${DESTDIR:-}$prefix
 cd "$SOURCE"
 built=tools/target/syncmapctl
@@ -86,7 +86,7 @@ install_all() {
 	command=${SYNCMAPCTL:-}
 	[ -n "$command" ] || ! is_built || command=$built
 	[ -n "$command" ] || build
-	[ -f "$command" ] || die "SYNCMAPCTL=$command is no file."
+	[ -f "$command" ] || die "SYNCMAPCTL=$command is not a file."
 	find_native
 	put 755 "$command" sbin
 	put 644 docs/syncmapctl.8 share/man/man8

@@ -151,7 +151,7 @@ assemble() {
 	say "$(installed "linux-headers-$release")" >"$out/version"
 }
 
-# forget_gone: the folders of kernels that are no longer installed.
+# forget_gone: removes the folders of kernels that are no longer installed.
 forget_gone() {
 	local one
 	for one in "$KERNELS"/*; do
